@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all of their own set-up on Debian 12 or 13, Ubuntu or Raspberry Pi OS.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-clients test-soak check bench lock clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)  ## a conversation in a simulated room, in under a minute; LIVE=1 talks to Google
+	$(BIN)/speakerd demo $(if $(LIVE),--live) --output demo-out
+
+test: $(READY)  ## unit and integration tests, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+
+test-clients: $(READY)  ## other people's clients against the stand-in (needs npm; downloads them; a few minutes)
+	$(BIN)/python -m pytest -o addopts= tests/clients
+
+test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
+	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py
+
+check: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, writes bench-out/bench.json
+	$(BIN)/python -m bench --output bench-out
+
+# Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
+$(READY): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
+	PYTHON=$(PYTHON) scripts/prerequisites
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt
+	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/all.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: $(READY)  ## pin the newest versions of everything anew
+	$(BIN)/pip install -q uv
+	$(LOCK) --upgrade --group build -o requirements/build.txt
+	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
+
+clean:  ## remove everything that the above made
+	rm -rf $(VENV) demo-out bench-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	find . -name __pycache__ -prune -exec rm -rf {} +

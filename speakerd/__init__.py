@@ -1,0 +1,3 @@
+"""An always-on kitchen speaker for the Gemini Live API."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,7 @@
+"""``python -m speakerd``."""
+
+import sys
+
+from speakerd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,150 @@
+"""The commands. Each is thin, and imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speakerd import __version__
+from speakerd.errors import SettingsError, SpeakerdError
+from speakerd.simulate.arguments import add_demo_arguments, add_stand_in_arguments
+
+if TYPE_CHECKING:
+    from speakerd.settings import Settings
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command that the words name; return its exit status: 0, 1 failed, 2 misused, 78 bad settings."""
+    arguments = _parser().parse_args(words)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except SettingsError as error:
+        _complain(*error.problems)
+        return os.EX_CONFIG
+    except SpeakerdError as error:
+        _complain(str(error))
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `| head` does. Nothing may be written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(*lines: str) -> None:
+    for line in lines:
+        print(f"speakerd: {line}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="speakerd", description="An always-on kitchen speaker for the Gemini Live API, on a Raspberry Pi."
+    )
+    parser.add_argument("--version", action="version", version=f"speakerd {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, summary: str, *, settings: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        sub.set_defaults(command=command)
+        if settings:
+            sub.add_argument(
+                "--config", type=Path, metavar="FILE",
+                help="the settings; FILE.d/*.yaml is merged over it (default: /etc/speakerd/speakerd.yaml)",
+            )  # fmt: skip
+        return sub
+
+    add("run", _run, "be the speaker, until SIGTERM; this is what the service runs")
+    add("check", _check, "look for mistakes in the settings; all of them are told at once")
+    config = add("config", _config, "show the settings in force and where each comes from")
+    config.add_argument("--schema", action="store_true", help="show the JSON schema of the settings instead")
+    add("devices", _devices, "list microphones and loudspeakers by names that stay the same", settings=False)
+    question = add("ask", _ask, "ask a question from a sound file and play the answer")
+    question.add_argument("file", type=Path, metavar="FILE", help="the question: WAV, FLAC, Ogg, MP3, of any rate")
+    question.add_argument("--output", type=Path, metavar="ANSWER.wav", help="write the answer instead of playing it")
+    question.add_argument("--transcript", action="store_true", help="print what was understood and what was said")
+    stand_in = add("simulate", _simulate, "stand in for the Live API on this machine", settings=False)
+    demo = add("demo", _demo, "hold a conversation in a simulated room and leave a picture of it", settings=False)
+    add_stand_in_arguments(stand_in)
+    add_demo_arguments(demo)
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from speakerd.settings import DEFAULT_FILE, load
+
+    return load(arguments.config or DEFAULT_FILE)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from speakerd.app import run
+    from speakerd.host.log import set_up
+
+    settings = _settings(arguments)
+    set_up(settings.log)
+    return run(settings)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    _settings(arguments)
+    print("no mistakes in the settings")
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from speakerd.settings import describe, schema
+
+    print(json.dumps(schema(), indent=2) if arguments.schema else describe(_settings(arguments)))
+    return 0
+
+
+def _devices(_arguments: argparse.Namespace) -> int:
+    from speakerd.sound.devices import devices
+
+    found = devices()
+    if not found:
+        raise SpeakerdError("no sound device; is the card plugged in, and are you in the group audio?")
+    width = max(len(device.name) for device in found)
+    for device in found:
+        roles = [role for role, has in (("microphone", device.microphone), ("loudspeaker", device.speaker)) if has]
+        print(f"{device.name:<{width}}  {', '.join(roles)}")
+    return 0
+
+
+def _ask(arguments: argparse.Namespace) -> int:
+    from speakerd.ask import ask
+    from speakerd.host.log import set_up
+    from speakerd.live.key import read_key
+
+    settings = _settings(arguments)
+    set_up(settings.log)
+    if arguments.transcript:
+        assistant = settings.assistant.model_copy(update={"transcripts": True})
+        settings = settings.model_copy(update={"assistant": assistant})
+    answer = asyncio.run(ask(settings, read_key(), arguments.file, arguments.output))
+    if arguments.transcript:
+        print(f"heard: {answer.heard.strip()}\nsaid: {answer.said.strip()}")
+    if arguments.output:
+        print(f"{arguments.output}: {len(answer.pcm) / 48000:.1f} s of answer")
+    return 0
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from speakerd.simulate.serve import run
+
+    return run(arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from speakerd.simulate.demo import run
+
+    return run(arguments)

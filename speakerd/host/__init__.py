@@ -1,0 +1,1 @@
+"""The machine we live on: service manager, journal, credentials."""

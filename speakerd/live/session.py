@@ -1,0 +1,170 @@
+"""One connection to the Live API, from its dial to its end, through google-genai.
+
+The only module that knows the SDK: its exceptions end here, as ``LinkError``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import websockets.exceptions
+from google import genai
+from google.genai import errors, types
+
+from speakerd.errors import LinkError
+from speakerd.live.events import Event, ToolCall, events_of
+from speakerd.live.setup import setup_of
+from speakerd.settings import Settings
+
+if TYPE_CHECKING:
+    from google.genai.live import AsyncSession
+
+log = logging.getLogger(__name__)
+
+INPUT_MIME = "audio/pcm;rate=16000"
+
+MAX_BAD_FRAMES = 100
+"""Frames in a row that cannot be read before the connection is given up; no real one was ever seen to send two."""
+
+_WEBSOCKET = {
+    "ping_interval": 20,
+    # The service answers pings up to 30 s late (https://github.com/aicc2025/sip-to-ai/issues/14).
+    "ping_timeout": 60,
+    "open_timeout": 10,
+    # A dead peer answers no close either; the daemon must be able to stop within two seconds.
+    "close_timeout": 0.5,
+    # Base64 of sound hardly compresses; deflate only costs time.
+    "compression": None,
+    # A server may put half a minute of sound into one frame; the default of 1 MiB would end the connection.
+    "max_size": 8 << 20,
+}
+
+
+class Session:
+    """An open connection. Sounds go out, events come in; it ends with ``LinkError``."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """Send sound of the room: S16_LE, mono, 16 kHz."""
+        with self._ends_in_events():
+            await self._session.send_realtime_input(audio=types.Blob(data=pcm, mime_type=INPUT_MIME))
+
+    async def end_audio(self) -> None:
+        """Tell the server that no more sound comes for now."""
+        with self._ends_in_events():
+            await self._session.send_realtime_input(audio_stream_end=True)
+
+    async def refuse(self, call: ToolCall) -> None:
+        """Answer a function call that nobody here can serve, so that the model does not wait for ever."""
+        answer = types.FunctionResponse(
+            id=call.id, name=call.name, response={"error": f"there is no function {call.name!r} on this device"}
+        )
+        with self._ends_in_events():
+            await self._session.send_tool_response(function_responses=[answer])
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what the server says for as long as the connection lives.
+
+        Raises:
+            LinkError: the connection has ended, however politely.
+        """
+        bad_frames = 0
+        while True:  # the SDK's generator ends with every turn, and handles may follow a turn
+            try:
+                async for message in self._session.receive():
+                    bad_frames = 0
+                    for event in events_of(message):
+                        yield event
+            except errors.APIError as error:
+                failure = _closed(error)
+                if failure.code is not None and failure.code >= 1000:
+                    raise failure from error
+                log.warning("the server reports an error and goes on: %s", failure)
+            except (TypeError, ValueError, AttributeError) as error:
+                # A frame that the SDK cannot parse; the socket is still good and the next frame is whole.
+                if not bad_frames:
+                    log.warning("a message of the server makes no sense and is skipped (%s)", type(error).__name__)
+                bad_frames += 1
+                if bad_frames >= MAX_BAD_FRAMES:
+                    raise LinkError(f"{bad_frames} messages in a row made no sense", code=1007) from error
+
+    @contextlib.contextmanager
+    def _ends_in_events(self) -> Iterator[None]:
+        # The receiving side learns of the same end, with code and reason; one report is enough.
+        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+            yield
+
+
+class Caller:
+    """Dials the Live API: holds the SDK's client, which serves every connection of a run."""
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        """Prepare to dial with this key; nothing is sent yet."""
+        self._settings = settings
+        self._client = genai.Client(
+            api_key=key,
+            vertexai=False,  # or the environment could turn it into another service
+            http_options=types.HttpOptions(
+                api_version=settings.live.api_version,
+                base_url=settings.live.base_url,
+                async_client_args=dict(_WEBSOCKET),
+            ),
+        )
+
+    @contextlib.asynccontextmanager
+    async def dial(self, handle: str | None = None) -> AsyncIterator[Session]:
+        """Open a connection and hang up at the end; ``handle`` resumes an earlier conversation.
+
+        Raises:
+            LinkError: it cannot be opened, or not within ``live.connect_timeout``.
+        """
+        settings, limit = self._settings, self._settings.live.connect_timeout
+        setup = types.LiveConnectConfig.model_validate(setup_of(settings, handle))
+        async with contextlib.AsyncExitStack() as stack:
+            connection = self._client.aio.live.connect(model=settings.assistant.model, config=setup)
+            try:
+                async with asyncio.timeout(limit):  # the SDK itself waits for ever
+                    session = await stack.enter_async_context(connection)
+            except errors.APIError as error:
+                raise _closed(error) from error
+            except websockets.exceptions.InvalidStatus as error:
+                status = error.response.status_code
+                raise LinkError(f"the server answers HTTP {status}", code=status) from error
+            except (OSError, websockets.exceptions.WebSocketException, ValueError, AttributeError) as error:
+                raise LinkError(_network(error, limit)) from error
+            if session.setup_complete is None:
+                raise LinkError("the server's first message is not the answer to our setup", code=1007)
+            yield Session(session)
+
+
+def _closed(error: errors.APIError) -> LinkError:
+    reason = error.details if isinstance(error.details, str) else str(error.details or "")
+    if error.code == 1006:
+        return LinkError("the connection broke off", code=1006)
+    text = f"the server ended the connection ({error.code} {reason.strip()})"
+    return LinkError(text, code=error.code, reason=reason)
+
+
+def _network(error: Exception, limit: float) -> str:
+    """Say in plain words what the network did."""
+    match error:
+        case TimeoutError():
+            return f"no answer from the server within {limit:g} s"
+        case socket.gaierror():
+            return "the server's name is not found (no internet, or no DNS)"
+        case ssl.SSLCertVerificationError():
+            return f"the server's certificate is not to be trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS fails: {error.reason or error}"
+        case OSError():
+            return error.strerror or str(error) or type(error).__name__
+        case _:
+            return f"the server does not speak the Live API ({type(error).__name__})"

@@ -1,0 +1,57 @@
+"""What a failure of the connection means: what to do next, and what to tell the owner.
+
+Pure. Codes and texts are those of the service, which tells quota, key and outage apart only by the words of its
+close reason. What is not known here falls to the safe side: try again, later and later.
+"""
+
+import enum
+import re
+from dataclasses import dataclass
+
+from speakerd.errors import LinkError
+
+
+class Next(enum.Enum):
+    """What the link does after a failure."""
+
+    RESUME = "resume"  # dial again after the back-off and go on with the conversation
+    FORGET = "forget"  # the same, with a new conversation: the handle is no good
+    WAIT = "wait"  # we asked too much; dial again only after a long pause
+    PERSON = "person"  # a person must act; dial again after a long pause in case they did
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do next, and for PERSON what the person is to do."""
+
+    next: Next
+    advice: str = ""
+
+
+_KEY = "check the API key: it was refused (https://aistudio.google.com/apikey)"
+_MODEL = "check assistant.model and live.api_version in the settings: the service does not know them"
+_SETUP = "check the settings under assistant and live: the service refuses them"
+
+_QUOTA = re.compile(r"resource.?exhausted|quota|rate limit|maximum concurrent se", re.IGNORECASE)
+_BAD_KEY = re.compile(r"api.?key|unregistered callers|permission.denied|unauthenticated", re.IGNORECASE)
+_BAD_MODEL = re.compile(r"is not found for api version|not supported for bidigeneratecontent", re.IGNORECASE)
+
+
+def verdict(error: LinkError, *, resumed: bool, during_setup: bool) -> Verdict:
+    """Return what to do after ``error``.
+
+    ``resumed`` says that the connection was dialled with a handle; ``during_setup`` that it failed before the
+    server had accepted the session, which is where it refuses handles and settings.
+    """
+    if _QUOTA.search(error.reason) or error.code == 429:
+        return Verdict(Next.WAIT)
+    if _BAD_KEY.search(error.reason) or error.code in (401, 403):
+        return Verdict(Next.PERSON, _KEY)
+    if _BAD_MODEL.search(error.reason) or error.code == 404:
+        return Verdict(Next.PERSON, _MODEL)
+    if during_setup and error.code is not None and error.code >= 1000 and resumed:
+        # A bad handle is refused with 1007 or 1008, and with 1011 while the service still holds the old session.
+        return Verdict(Next.FORGET)
+    if during_setup and error.code in (1007, 1008):
+        return Verdict(Next.PERSON, _SETUP)
+    return Verdict(Next.RESUME)

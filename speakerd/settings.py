@@ -1,0 +1,344 @@
+"""The settings of a speaker: speakerd.yaml and its drop-ins, as typed models.
+
+The API key is not among them: see :mod:`speakerd.live.key`.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from speakerd.errors import SettingsError
+from speakerd.mistakes import ContradictionError, contradictions, mistakes
+from speakerd.yaml_file import Place, Problem, Where, merge, read
+
+DEFAULT_FILE = Path("/etc/speakerd/speakerd.yaml")
+
+INSTRUCTIONS = (
+    "You are the voice of a small speaker in a kitchen. "
+    "People talk to you while they cook, eat and tidy up, often with wet hands and from across the room. "
+    "Answer in one to three short spoken sentences, and say more only when asked to. "
+    "Never use markdown, lists, emoji or web addresses: everything you say is read aloud. "
+    "Say numbers and units the way people speak them. "
+    "For a recipe, give one step at a time and wait. "
+    "If you did not understand, ask back in a few words. "
+    "If you do not know, or cannot do it, say so plainly."
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_an_empty_section(cls, value: object) -> object:
+        """Take a section whose settings are all commented out, which YAML reads as null, for an empty one."""
+        return {} if value is None else value
+
+
+class Assistant(_Section):
+    """Who answers, and how."""
+
+    model: str = Field(
+        default="gemini-3.8-live",
+        description="The Live model that answers.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+        examples=["gemini-3.8-live"],
+    )
+    voice: str = Field(
+        default="Kore",
+        description="The voice that it speaks with, one of Google's prebuilt voices.",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
+        examples=["Kore", "Puck"],
+    )
+    language: str = Field(
+        default="en-US",
+        description="The language that it speaks, as a BCP-47 tag such as de-DE.",
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?$",
+        examples=["en-US", "de-DE"],
+    )
+    instructions: str = Field(
+        default=INSTRUCTIONS, description="What the model is told about its role before anybody speaks.", min_length=1
+    )
+    transcripts: bool = Field(
+        default=False, description="Whether to ask for what was said as text, too: true or false."
+    )
+
+
+class Context(_Section):
+    """How much of a conversation the model remembers; every turn is billed for all of it."""
+
+    trigger_tokens: int = Field(
+        default=25000, description="The length in tokens at which the oldest turns are forgotten.", ge=1, le=131072
+    )
+    target_tokens: int = Field(default=8000, description="The length in tokens that is kept then.", ge=1, le=131072)
+
+    @model_validator(mode="after")
+    def _forgetting_makes_room(self) -> Self:
+        if self.target_tokens >= self.trigger_tokens:
+            text = f"target_tokens ({self.target_tokens}) must be below trigger_tokens ({self.trigger_tokens})"
+            raise ContradictionError(text, ("target_tokens",), ("trigger_tokens",))
+        return self
+
+
+class TurnDetection(_Section):
+    """When the service takes speech for begun and for ended; null leaves it to the service."""
+
+    start_sensitivity: Literal["high", "low"] | None = Field(
+        default=None, description="How easily sound counts as the start of speech: high or low."
+    )
+    end_sensitivity: Literal["high", "low"] | None = Field(
+        default=None, description="How easily a pause counts as the end of speech: high or low."
+    )
+    silence_ms: int | None = Field(
+        default=None, description="The pause in milliseconds that ends a turn.", ge=0, le=10000
+    )
+    prefix_ms: int | None = Field(
+        default=None,
+        description="The speech in milliseconds that must be heard before a turn begins.",
+        ge=0,
+        le=10000,
+    )
+
+
+class Retry(_Section):
+    """How long to wait before dialling again."""
+
+    first: float = Field(
+        default=1.0, description="The first wait in seconds; each further one is twice as long.", ge=0.1, le=60
+    )
+    longest: float = Field(default=30.0, description="The longest wait in seconds.", ge=0.1, le=3600)
+    healthy_after: float = Field(
+        default=60.0, description="The seconds a connection must last for the waits to begin anew.", ge=0, le=3600
+    )
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> Self:
+        if self.first > self.longest:
+            text = f"first ({self.first:g}) must not be above longest ({self.longest:g})"
+            raise ContradictionError(text, ("first",), ("longest",))
+        return self
+
+
+class Live(_Section):
+    """The connection to the Live API."""
+
+    api_version: str = Field(
+        default="v1beta",
+        description="The version of the Live API.",
+        pattern=r"^v[0-9]+((alpha|beta)[0-9]*)?$",
+        examples=["v1beta", "v1alpha"],
+    )
+    base_url: str | None = Field(
+        default=None, description="Another server to connect to, https://HOST:PORT; null is Google's own."
+    )
+    connect_timeout: float = Field(
+        default=15.0, description="The seconds after which an attempt to connect is given up.", ge=1, le=300
+    )
+    send_ms: Literal[20, 40, 60, 80, 100] = Field(
+        default=20, description="The sound in each message in milliseconds: 20, 40, 60, 80 or 100."
+    )
+    context: Context = Context()
+    turn_detection: TurnDetection = TurnDetection()
+    retry: Retry = Retry()
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_https_origin(cls, url: str | None) -> str | None:
+        if url is not None and (problem := _problem_of_url(url)):
+            raise ValueError(problem)
+        return url
+
+
+class Microphone(_Section):
+    """Where the sound comes in."""
+
+    device: str = Field(
+        default="default",
+        description="The ALSA device; a card is best named as in plughw:CARD=Device.",
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+        examples=["default", "plughw:CARD=Device"],
+    )
+    period_ms: int = Field(
+        default=20, description="The sound taken from the device in one piece, in ms.", ge=10, le=100
+    )
+    channels: int = Field(
+        default=1, description="The channels that the device has; the first one is used.", ge=1, le=8
+    )
+
+
+class Speaker(_Section):
+    """Where the replies are heard."""
+
+    device: str = Field(
+        default="default",
+        description="The ALSA device; a card is best named as in plughw:CARD=Device.",
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+        examples=["default", "plughw:CARD=Device"],
+    )
+    period_ms: int = Field(
+        default=20, description="The sound given to the device in one piece, in ms.", ge=10, le=100
+    )
+    prebuffer_ms: int = Field(
+        default=80, description="The sound in ms that must be there before a reply is begun.", ge=60, le=120
+    )
+    buffer_ms: int = Field(default=160, description="The sound in ms that the device holds at most.", ge=80, le=1000)
+
+    @model_validator(mode="after")
+    def _the_prebuffer_fits(self) -> Self:
+        least = self.prebuffer_ms + self.period_ms
+        if self.buffer_ms < least:
+            text = f"buffer_ms ({self.buffer_ms}) must be at least prebuffer_ms and period_ms together ({least})"
+            raise ContradictionError(text, ("buffer_ms",), ("prebuffer_ms",), ("period_ms",))
+        return self
+
+
+class Echo(_Section):
+    """What keeps the speaker from hearing itself."""
+
+    mode: Literal["off"] = Field(default="off", description="Only off for now: nothing is done about echo.")
+
+
+class Listen(_Section):
+    """When sound leaves the house."""
+
+    mode: Literal["open"] = Field(
+        default="open", description="Only open for now: it listens whenever it is not muted."
+    )
+    gate: Literal["off"] = Field(default="off", description="Only off for now: silence is sent as well as speech.")
+
+
+class Panel(_Section):
+    """The button and the light."""
+
+    pin_factory: Literal["mock"] = Field(
+        default="mock", description="Only mock for now: button and light are simulated."
+    )
+
+
+class Log(_Section):
+    """What the journal gets."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is worth a line: debug, info, warning or error."
+    )
+    format: Literal["auto", "text", "json", "journal"] = Field(
+        default="auto", description="How lines are written: auto, text, json or journal; auto looks where they go."
+    )
+
+
+class Settings(_Section):
+    """Settings of speakerd, a kitchen speaker for the Gemini Live API."""
+
+    assistant: Assistant = Assistant()
+    live: Live = Live()
+    microphone: Microphone = Microphone()
+    speaker: Speaker = Speaker()
+    echo: Echo = Echo()
+    listen: Listen = Listen()
+    panel: Panel = Panel()
+    log: Log = Log()
+
+    _places: dict[Where, Place] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _messages_hold_whole_periods(self) -> Self:
+        send, period = self.live.send_ms, self.microphone.period_ms
+        if send % period:
+            text = f"live.send_ms ({send}) must be a multiple of microphone.period_ms ({period})"
+            raise ContradictionError(text, ("live", "send_ms"), ("microphone", "period_ms"))
+        return self
+
+
+def load(file: Path, drop_ins: Path | None = None) -> Settings:
+    """Return the settings of ``file`` and of the ``*.yaml`` in the directory ``drop_ins``, of which later ones win.
+
+    Without ``drop_ins`` it is the directory beside the file with ``.d`` added to its name, if there is one. The
+    default file may be missing, any other must exist.
+
+    Raises:
+        SettingsError: every mistake in all of the files, sorted by file and line.
+    """
+    files, problems = _files(file, drop_ins)
+    documents = [read(path) for path in files]
+    problems += [problem for document in documents for problem in document.problems]
+    merged = merge(file, documents)
+    if not problems:
+        # What a file that cannot be read would have said is not known, so nothing can be said to contradict it.
+        problems += contradictions(merged, Settings)
+    for document in documents:
+        problems += mistakes(document, Settings)
+    if problems:
+        raise SettingsError([str(problem) for problem in sorted(problems)])
+    settings = Settings.model_validate(merged.content)
+    settings._places.update(merged.places)
+    return settings
+
+
+def describe(settings: Settings) -> str:
+    """Return the settings as YAML, each with a comment that says which file and line it comes from."""
+    return "\n".join(_described(settings.model_dump(), (), settings._places)) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the settings, for editors and other programs."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+
+
+def _files(file: Path, drop_ins: Path | None) -> tuple[list[Path], list[Problem]]:
+    files = [file]
+    try:
+        file.stat()
+    except FileNotFoundError:
+        if file == DEFAULT_FILE:
+            files = []
+    except OSError:
+        pass  # read() will say why
+    directory = drop_ins or file.with_name(f"{file.name}.d")
+    try:
+        found = [path for path in directory.iterdir() if path.suffix == ".yaml" and not path.name.startswith(".")]
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and drop_ins is None:
+            return files, []
+        return files, [Problem(Place(directory), f"cannot be read: {error.strerror}; it must be a directory")]
+    return files + sorted(found), []
+
+
+def _described(section: dict[str, Any], where: Where, places: dict[Where, Place]) -> list[str]:
+    lines, indent = [], "  " * len(where)
+    for key, value in section.items():
+        here = (*where, key)
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_described(value, here, places)]
+        else:
+            lines.append(f"{indent}{key}: {_scalar(value)}  # {places.get(here, 'default')}")
+    return lines
+
+
+def _scalar(value: object) -> str:
+    """Return a single value as YAML in one line."""
+    broken = isinstance(value, str) and len(value.splitlines()) > 1
+    text = yaml.safe_dump(value, width=sys.maxsize, allow_unicode=True, default_style='"' if broken else None)
+    return text.removesuffix("...\n").rstrip("\n")
+
+
+def _problem_of_url(url: str) -> str | None:
+    """Return why the SDK could not be pointed at this URL; the text never repeats it, for it may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        port_is_right = parts.port != 0
+    except ValueError:
+        return "is not a URL; write https://HOST:PORT"
+    if parts.scheme == "http":
+        return "http:// is not possible, because the SDK always uses TLS; write https://HOST:PORT"
+    if parts.scheme != "https" or not parts.hostname or not port_is_right or not re.fullmatch(r"[!-~]+", url):
+        return "is not a URL; write https://HOST:PORT"
+    if "?" in url or "#" in url or "@" in parts.netloc:
+        return "must not have a query, a fragment, a name or a password; write https://HOST:PORT"
+    return None

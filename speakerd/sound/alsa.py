@@ -1,0 +1,295 @@
+"""Microphone and loudspeaker: two ALSA devices, each owned by a thread of its own.
+
+Only the thread that owns a device opens and closes it; closing a PCM that another thread reads ends in a crash
+inside alsa-lib. A device that fails is closed, tried again with a growing pause, and told of once each way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import alsaaudio
+
+from speakerd.errors import HardwareError
+from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
+from speakerd.settings import Microphone as MicrophoneSettings
+from speakerd.settings import Speaker as SpeakerSettings
+from speakerd.sound.devices import why_not
+from speakerd.sound.reply import Reply
+
+log = logging.getLogger(__name__)
+
+XRUN = -errno.EPIPE
+"""What pyalsaaudio returns, rather than raises, for an overrun or underrun; the device is ready again."""
+
+CAPTURE_BUFFER_PERIODS = 8
+"""Periods in the capture ring: how long the machine may be busy elsewhere before sound is lost."""
+
+RETRY_S = (0.5, 1.0, 2.0, 5.0)
+"""Pauses before a lost device is tried again; the last one repeats for ever."""
+
+STOP_S = 1.0
+"""How long to wait for a thread at the end; a driver that holds it longer is left behind."""
+
+Report = Callable[[str | None], None]
+"""Takes what is wrong with a device, in words, or None when it works (again)."""
+
+
+def open_pcm(kind: int, device: str, rate: int, channels: int, period: int, periods: int) -> alsaaudio.PCM:
+    """Open an ALSA device for S16_LE at this rate; ``period`` is in frames.
+
+    Raises:
+        HardwareError: it is not there, it is busy, or it offers something else; the text says what to do.
+    """
+    capture = kind == alsaaudio.PCM_CAPTURE
+    try:
+        pcm = alsaaudio.PCM(
+            type=kind,
+            device=device,
+            rate=rate,
+            channels=channels,
+            format=alsaaudio.PCM_FORMAT_S16_LE,
+            periodsize=period,
+            periods=periods,
+        )
+    except alsaaudio.ALSAAudioError as error:
+        raise HardwareError(why_not(device, str(error), capture=capture)) from error
+    # The constructor takes what the card offers instead of what was asked, and says nothing.
+    got = pcm.info()
+    offered = (got["rate"], got["channels"], got["format_name"])
+    if offered != (rate, channels, "S16_LE"):
+        pcm.close()
+        raise HardwareError(
+            f"{device} offers {offered[0]} Hz, {offered[1]} channels, {offered[2]} instead of {rate} Hz, {channels}, "
+            f"S16_LE; let ALSA convert: name it plughw:… instead of hw:… (speakerd devices lists the names)"
+        )
+    return pcm
+
+
+class _Owner:
+    """The thread that owns a device: it opens it, works with it, and opens it again when it went away."""
+
+    def __init__(self, name: str, use: Callable[[], None], report: Report) -> None:
+        """Prepare; ``use`` opens the device, works until ``stopping``, closes it, or raises HardwareError."""
+        self.stopping = threading.Event()
+        self.failures = 0
+        self._use = use
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        # A thread that is not there in time hangs inside a driver; the process must still be able to end.
+        await asyncio.to_thread(self._thread.join, STOP_S)
+
+    def opened(self) -> None:
+        """Report, from the thread, that the device works."""
+        self.failures = 0
+        self.call(self._report, None)
+
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function in the event loop, from the thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to be told
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                self._use()
+            except HardwareError as error:
+                self.call(self._report, str(error))
+                self.stopping.wait(RETRY_S[min(self.failures, len(RETRY_S) - 1)])
+                self.failures += 1
+
+
+class Microphone:
+    """The microphone: gives the room's sound, 16 kHz mono S16_LE, period by period."""
+
+    def __init__(self, settings: MicrophoneSettings, hear: Callable[[bytes], None], report: Report) -> None:
+        """Prepare; ``hear`` and ``report`` are called in the event loop that runs now."""
+        self._settings = settings
+        self._hear = hear
+        self._owner = _Owner("microphone", self._use, report)
+        self.overruns = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen for as long as the block runs."""
+        self._owner.start()
+        try:
+            yield
+        finally:
+            await self._owner.stop()
+
+    def _use(self) -> None:
+        settings = self._settings
+        period = INPUT_RATE * settings.period_ms // 1000
+        pcm = open_pcm(
+            alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
+        )
+        try:
+            self._owner.opened()
+            self._listen(pcm)
+        except alsaaudio.ALSAAudioError as error:
+            raise HardwareError(f"the microphone went away: {error}") from error
+        finally:
+            pcm.close()
+
+    def _listen(self, pcm: alsaaudio.PCM) -> None:
+        step = self._settings.channels
+        runaway = _Runaway(self._settings.period_ms)
+        while not self._owner.stopping.is_set():
+            frames, data = pcm.read()
+            runaway.check()
+            if frames == XRUN:
+                self.overruns += 1
+                continue
+            if step > 1:
+                data = memoryview(data).cast("h")[::step].tobytes()
+            if data:
+                self._owner.call(self._hear, data)
+
+
+class _Runaway:
+    """Notices a device that has died and returns sound without waiting for it, as PulseAudio's plug-in can."""
+
+    _EVERY_S = 2.0
+
+    def __init__(self, period_ms: int) -> None:
+        self._every = round(self._EVERY_S * 1000 / period_ms)
+        self._reads = 0
+        self._since = time.monotonic()
+
+    def check(self) -> None:
+        """Count a read; raise HardwareError where two seconds of sound came in under half a second."""
+        self._reads += 1
+        if self._reads < self._every:
+            return
+        now = time.monotonic()
+        if now - self._since < self._EVERY_S / 4:
+            raise HardwareError("the microphone delivers sound faster than time passes: it is gone")
+        self._reads, self._since = 0, now
+
+
+class Speaker:
+    """The loudspeaker: plays what is in the reply queue, and can be silenced within a period."""
+
+    def __init__(
+        self, settings: SpeakerSettings, reply: Reply, playing: Callable[[bool], None], report: Report
+    ) -> None:
+        """Prepare; ``playing`` learns when sound starts to leave the loudspeaker and when the last sample has."""
+        self._settings = settings
+        self._reply = reply
+        self._playing = playing
+        self._period_s = settings.period_ms / 1000
+        self._owner = _Owner("speaker", self._use, report)
+        self._lock = threading.Lock()
+        self._sounding: alsaaudio.PCM | None = None  # the open device while it plays; under _lock
+        self._buffer_frames = 0
+        self.underruns = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Play for as long as the block runs; its end cuts off what still sounds."""
+        self._owner.start()
+        try:
+            yield
+        finally:
+            self._owner.stopping.set()
+            self.drop()
+            self._reply.close()
+            await self._owner.stop()
+
+    def drop(self) -> int:
+        """Fall silent at once and forget the reply; return how many queued milliseconds were dropped.
+
+        Stopping the device from here, while its thread may wait inside a write, is the one thing that alsa-lib
+        allows another thread to do: the write returns within a millisecond.
+        """
+        dropped = self._reply.cut()
+        with self._lock:
+            if self._sounding is not None:
+                _silence(self._sounding)
+        return dropped
+
+    def _use(self) -> None:
+        settings = self._settings
+        pcm = open_pcm(
+            alsaaudio.PCM_PLAYBACK,
+            settings.device,
+            OUTPUT_RATE,
+            1,
+            OUTPUT_RATE * settings.period_ms // 1000,
+            settings.buffer_ms // settings.period_ms,
+        )
+        try:
+            self._buffer_frames = pcm.info()["buffer_size"]
+            self._owner.opened()
+            while (block := self._reply.begin()) is not None:
+                self._play(pcm, block)
+        except alsaaudio.ALSAAudioError as error:
+            raise HardwareError(f"the loudspeaker went away: {error}") from error
+        finally:
+            _silence(pcm)  # close() would first play what is left
+            pcm.close()
+
+    def _play(self, pcm: alsaaudio.PCM, block: bytes | None) -> None:
+        """Play from this block on, until the queue and then the device are empty, or until a cut."""
+        with self._lock:
+            self._sounding = pcm
+        self._owner.call(self._playing, True)
+        try:
+            while block is not None:
+                self._write(pcm, block)
+                if self._reply.stale:
+                    _silence(pcm)  # the block may have reached the device just after the cut
+                    return
+                block = self._reply.more() or self._play_out(pcm)
+        finally:
+            with self._lock:
+                self._sounding = None
+            self._owner.call(self._playing, False)
+
+    def _write(self, pcm: alsaaudio.PCM, block: bytes) -> None:
+        while block and not self._reply.stale:
+            try:
+                frames = pcm.write(block)
+            except alsaaudio.ALSAAudioError:
+                if self._reply.stale:
+                    return  # a cut pulled the device away under the write
+                raise
+            if frames == XRUN:
+                self.underruns += 1  # nothing of the block was taken
+            else:
+                block = block[frames * 2 :]
+
+    def _play_out(self, pcm: alsaaudio.PCM) -> bytes | None:
+        """Wait until the device has played all it has; return sound that came meanwhile, which goes on seamlessly."""
+        while (left := self._left_s(pcm)) > self._period_s:
+            block = self._reply.more(wait=left - self._period_s)
+            if block is not None or self._reply.stale or self._owner.stopping.is_set():
+                return block
+        with contextlib.suppress(alsaaudio.ALSAAudioError):  # it had run empty already, or a cut came first
+            pcm.drain()
+        return None
+
+    def _left_s(self, pcm: alsaaudio.PCM) -> float:
+        """Return for how many seconds the device will go on sounding without more."""
+        free = pcm.avail()
+        return (self._buffer_frames - free) / OUTPUT_RATE if free >= 0 else 0.0
+
+
+def _silence(pcm: alsaaudio.PCM) -> None:
+    with contextlib.suppress(alsaaudio.ALSAAudioError):  # gone or not running: silent either way
+        pcm.drop()

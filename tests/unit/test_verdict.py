@@ -1,0 +1,79 @@
+"""What a failure of the connection means."""
+
+import pytest
+
+from speakerd.errors import LinkError
+from speakerd.live.verdict import Next, verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "what"),
+    [
+        (1007, "API key not valid. Please pass a valid API key.", Next.PERSON),
+        (1008, "Method doesn't allow unregistered callers (callers without established identity).", Next.PERSON),
+        (401, "", Next.PERSON),
+        (403, "", Next.PERSON),
+        (404, "", Next.PERSON),
+        (
+            1008,
+            "models/gemini-nope-live is not found for API version v1beta, or is not supported for "
+            "bidiGenerateContent. Call ModelService",
+            Next.PERSON,
+        ),
+        (
+            1007,
+            "Invalid JSON payload received. Unknown name \"bogusField\" at 'setup': Cannot find field.",
+            Next.PERSON,
+        ),
+        (1007, "Request contains an invalid argument.", Next.PERSON),
+        (1011, "0a1b RESOURCE_EXHAUSTED: You exceeded your current quota", Next.WAIT),
+        (1011, "0a1b Maximum concurrent se", Next.WAIT),
+        (429, "", Next.WAIT),
+        (1011, "Internal error encountered.", Next.RESUME),
+        (1011, "The service is currently unavailable.", Next.RESUME),
+        (503, "", Next.RESUME),
+        (1000, "", Next.RESUME),
+        (1001, "", Next.RESUME),
+        (1006, "", Next.RESUME),
+        (4999, "never seen before", Next.RESUME),
+        (None, "", Next.RESUME),
+    ],
+)
+def test_each_failure_of_a_fresh_dial_has_its_verdict(code: int | None, reason: str, what: Next) -> None:
+    """Key, model, quota and outage are told apart; what is unknown is tried again."""
+    judged = verdict(LinkError("x", code=code, reason=reason), resumed=False, during_setup=True)
+    assert judged.next is what
+    assert bool(judged.advice) is (what is Next.PERSON)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1008, "BidiGenerateContent session not found"),
+        (1007, "Request contains an invalid argument."),
+        (1011, "Internal error encountered."),
+    ],
+)
+def test_a_refused_handle_is_forgotten(code: int, reason: str) -> None:
+    """A conversation that the service does not know any more is not asked for again."""
+    assert verdict(LinkError("x", code=code, reason=reason), resumed=True, during_setup=True).next is Next.FORGET
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1007, "Request contains an invalid argument."),
+        (1008, "The operation was aborted."),
+        (1008, "Operation is not implemented, or supported, or enabled."),
+        (1011, "Deadline expired before operation could complete"),
+        (1006, ""),
+    ],
+)
+def test_a_conversation_that_breaks_off_is_resumed(code: int, reason: str) -> None:
+    """What ends a running connection says nothing against its handle."""
+    assert verdict(LinkError("x", code=code, reason=reason), resumed=True, during_setup=False).next is Next.RESUME
+
+
+def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
+    """While the internet is away, the handle is kept for when it comes back."""
+    assert verdict(LinkError("no route"), resumed=True, during_setup=True).next is Next.RESUME
