@@ -33,7 +33,7 @@ $(READY): pyproject.toml requirements/build.txt requirements/all.txt scripts/pre
 	PYTHON=$(PYTHON) scripts/prerequisites
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt
-	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/all.txt
+	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --use-pep517 --require-hashes -r requirements/all.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 

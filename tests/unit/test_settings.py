@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as tries
 from hypothesis import strategies as some
 
@@ -74,10 +74,11 @@ class TestFiles:
         drop_in(file, "10-a.yaml", "assistant: {voice: Charon}\nlog:\n")
         drop_in(file, "30-c.yaml", "assistant:\n")
         drop_in(file, "30-c.yaml.bak", "assistant: {voice: Fenrir}\n")
-        drop_in(file, ".hidden.yaml", "assistant: {voice: Fenrir}\n")
+        drop_in(file, ".hidden.yaml", "log: {level: error}\n")
         settings = load(file)
         assert (settings.assistant.voice, settings.assistant.language) == ("Leda", "de-DE")
         assert (settings.live.retry.first, settings.live.retry.longest) == (3.0, 9.0)
+        assert settings.log.level == "info"
 
     def test_a_directory_of_drop_ins_given_by_hand_must_be_there(self, file: Path, tmp_path: Path) -> None:
         """A mistyped directory is not taken for an empty one."""
@@ -181,11 +182,12 @@ class TestYaml:
             for path in (tmp_path, tmp_path / "pipe", tmp_path / "socket"):
                 assert problems(path) == ["is not a file; name a YAML file"]
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
     def test_a_file_that_may_not_be_read_is_told(self, file: Path) -> None:
         """Settings that cannot be read are not taken for none."""
         file.write_text("log: {level: debug}\n")
         file.chmod(0)
+        if os.access(file, os.R_OK):
+            pytest.skip("root may read every file")
         assert problems(file) == ["cannot be read: Permission denied; check the name and the permissions"]
 
 
@@ -207,7 +209,7 @@ class TestMistakes:
             ("log: loud", "1: log: expected a section with settings (level, format), not the text 'loud'"),
             (
                 "live: {api_version: 1}",
-                "1: live.api_version: expected text such as v1beta or v1alpha, not the number 1",
+                "1: live.api_version: expected text such as v1beta or v1alpha, not the number 1; put it in quotes",
             ),
             (
                 "live: {connect_timeout: '5'}",
@@ -370,11 +372,15 @@ class TestDescription:
         assert all("$ref" in each or each["description"] for each in properties)
         assert described["additionalProperties"] is False
 
-    @given(text=some.text(min_size=1, max_size=200).filter(lambda text: "AIza" not in text))
+    @example(text="1e3")
+    @example(text="\n")
+    @example(text="two\nlines\u2028three")
+    @given(text=some.text(min_size=1, max_size=300).filter(lambda text: "AIza" not in text))
     @tries(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
     def test_the_description_can_be_read_back(self, file: Path, text: str) -> None:
-        """What is printed is a settings file, and gives the same settings, whatever the instructions are."""
+        """Each setting has its line, and the lines are a settings file that gives the same settings."""
         told = Settings.model_validate({"assistant": {"instructions": text}, "log": {"level": "debug"}})
+        assert all(line.endswith((":", "# default")) for line in describe(told).splitlines())
         file.write_text(describe(told), "utf-8", newline="")
         assert load(file).model_dump() == told.model_dump()
 
