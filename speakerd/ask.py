@@ -12,7 +12,7 @@ from speakerd.live.session import Caller, Session
 from speakerd.settings import Settings
 from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.alsa import Speaker
-from speakerd.sound.files import read_sound, write_reply
+from speakerd.sound.files import check_writable, read_sound, write_reply
 from speakerd.sound.reply import Reply
 
 PATIENCE_S = 20.0
@@ -38,6 +38,8 @@ async def ask(settings: Settings, key: str, question: Path, output: Path | None)
             or ``output`` fails.
     """
     pcm = read_sound(question)
+    if output:
+        check_writable(output)
     answer = Answer()
     async with contextlib.AsyncExitStack() as stack:
         player = None if output else await stack.enter_async_context(_Player.ready(settings.speaker))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from speakerd.errors import SettingsError
 from speakerd.mistakes import ContradictionError, contradictions, mistakes
-from speakerd.yaml_file import Place, Problem, Where, merge, read
+from speakerd.yaml_file import Place, Problem, Where, merge, plain, read
 
 DEFAULT_FILE = Path("/etc/speakerd/speakerd.yaml")
 
@@ -323,8 +323,9 @@ def _described(section: dict[str, Any], where: Where, places: dict[Where, Place]
 
 def _scalar(value: object) -> str:
     """Return a single value as YAML in one line."""
-    broken = isinstance(value, str) and len(value.splitlines()) > 1
-    text = yaml.safe_dump(value, width=sys.maxsize, allow_unicode=True, default_style='"' if broken else None)
+    # PyYAML writes YAML 1.1, in which some words that are numbers to the reader, such as 1e3, need no quotes.
+    quoted = isinstance(value, str) and (value.splitlines() != [value] or not isinstance(plain(value), str))
+    text = yaml.safe_dump(value, width=sys.maxsize, allow_unicode=True, default_style='"' if quoted else None)
     return text.removesuffix("...\n").rstrip("\n")
 
 

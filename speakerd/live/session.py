@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -164,7 +165,9 @@ def _network(error: Exception, limit: float) -> str:
             return f"the server's certificate is not to be trusted: {error.verify_message}"
         case ssl.SSLError():
             return f"TLS fails: {error.reason or error}"
+        case OSError(errno=int(number)):
+            return f"the server cannot be reached: {os.strerror(number)}"
         case OSError():
-            return error.strerror or str(error) or type(error).__name__
+            return f"the server cannot be reached: {error}"
         case _:
             return f"the server does not speak the Live API ({type(error).__name__})"

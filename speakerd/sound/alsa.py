@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
-import logging
+import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +24,6 @@ from speakerd.settings import Microphone as MicrophoneSettings
 from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
 from speakerd.sound.reply import Reply
-
-log = logging.getLogger(__name__)
 
 XRUN = -errno.EPIPE
 """What pyalsaaudio returns, rather than raises, for an overrun or underrun; the device is ready again."""
@@ -49,6 +48,7 @@ def open_pcm(kind: int, device: str, rate: int, channels: int, period: int, peri
         HardwareError: it is not there, it is busy, or it offers something else; the text says what to do.
     """
     capture = kind == alsaaudio.PCM_CAPTURE
+    _hush_alsa()
     try:
         pcm = alsaaudio.PCM(
             type=kind,
@@ -71,6 +71,17 @@ def open_pcm(kind: int, device: str, rate: int, channels: int, period: int, peri
             f"S16_LE; let ALSA convert: name it plughw:… instead of hw:… (speakerd devices lists the names)"
         )
     return pcm
+
+
+@functools.cache
+def _hush_alsa() -> object:
+    """Keep alsa-lib from writing to stderr; all that it reports reaches us as errors, which have better words."""
+    handler_type = ctypes.CFUNCTYPE(
+        None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+    )
+    handler = handler_type(lambda *_: None)
+    ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
+    return handler  # kept by the cache for as long as alsa-lib may call it
 
 
 class _Owner:
@@ -252,7 +263,7 @@ class Speaker:
         try:
             while block is not None:
                 self._write(pcm, block)
-                if self._reply.stale:
+                if self._reply.is_stale():
                     _silence(pcm)  # the block may have reached the device just after the cut
                     return
                 block = self._reply.more() or self._play_out(pcm)
@@ -262,11 +273,11 @@ class Speaker:
             self._owner.call(self._playing, False)
 
     def _write(self, pcm: alsaaudio.PCM, block: bytes) -> None:
-        while block and not self._reply.stale:
+        while block and not self._reply.is_stale():
             try:
                 frames = pcm.write(block)
             except alsaaudio.ALSAAudioError:
-                if self._reply.stale:
+                if self._reply.is_stale():
                     return  # a cut pulled the device away under the write
                 raise
             if frames == XRUN:
@@ -278,7 +289,7 @@ class Speaker:
         """Wait until the device has played all it has; return sound that came meanwhile, which goes on seamlessly."""
         while (left := self._left_s(pcm)) > self._period_s:
             block = self._reply.more(wait=left - self._period_s)
-            if block is not None or self._reply.stale or self._owner.stopping.is_set():
+            if block is not None or self._reply.is_stale() or self._owner.stopping.is_set():
                 return block
         with contextlib.suppress(alsaaudio.ALSAAudioError):  # it had run empty already, or a cut came first
             pcm.drain()

@@ -1,5 +1,6 @@
 """Sound files: any that libsndfile reads, as the Live API wants them, and replies as WAV."""
 
+import os
 from pathlib import Path
 
 import soundfile
@@ -30,7 +31,17 @@ def read_sound(path: Path) -> bytes:
         raise SpeakerdError(f"{path}: holds no sound")
     mono = samples.mean(axis=1)
     resampled = soxr.resample(mono, rate, INPUT_RATE)
-    return (resampled.clip(-1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+    return bytes((resampled.clip(-1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+
+
+def check_writable(path: Path) -> None:
+    """Raise SpeakerdError if ``write_reply`` could not write there; nothing is written yet."""
+    if path.is_dir():
+        raise SpeakerdError(f"{path} is a directory; name the file to write, for example {path / 'answer.wav'}")
+    if _kind(path) not in soundfile.available_formats():
+        raise SpeakerdError(f"{path}: cannot write this kind of file; end its name in .wav, .flac or .ogg")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise SpeakerdError(f"{path}: cannot be written; is its directory there and yours?")
 
 
 def write_reply(path: Path, pcm: bytes) -> None:
@@ -43,9 +54,10 @@ def write_reply(path: Path, pcm: bytes) -> None:
 
     try:
         with path.open("wb") as file:
-            kind = path.suffix.removeprefix(".").upper() or "WAV"
-            soundfile.write(file, np.frombuffer(pcm, "<i2"), OUTPUT_RATE, format=kind)
+            soundfile.write(file, np.frombuffer(pcm, "<i2"), OUTPUT_RATE, format=_kind(path))
     except OSError as error:
         raise SpeakerdError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, soundfile.LibsndfileError) as error:
-        raise SpeakerdError(f"{path}: cannot write this kind of file; end its name in .wav, .flac or .ogg") from error
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.removeprefix(".").upper() or "WAV"

@@ -99,8 +99,7 @@ class Reply:
 
     # The reader's side.
 
-    @property
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether what the reader took last has been cut since, and must not be heard any more."""
         return self._taken_at != self._cuts
 
@@ -124,7 +123,7 @@ class Reply:
         """Return the next period; wait up to ``wait`` seconds for one; None when nothing came, or after a cut."""
         with self._changed:
             deadline = time.monotonic() + wait
-            while not self._closed and not self.stale:
+            while not self._closed and not self.is_stale():
                 if self._queued >= self._period or (self._queued and self._complete):
                     return self._take(self._period)
                 left = deadline - time.monotonic()

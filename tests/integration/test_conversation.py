@@ -29,7 +29,8 @@ async def test_a_question_is_answered(tmp_path: Path) -> None:
         order = [states.index(state) for state in ("listening", "thinking", "speaking")]
         assert order == sorted(order)
         assert states[-1] == "idle"
-        assert await home.daemon.stop() == (0, pytest.approx(0, abs=2))
+        status, seconds = await home.daemon.stop()
+        assert (status, seconds < 2) == (0, True)
 
 
 @pytest.mark.parametrize("pace", [1.2, 50], ids=["while-it-is-generated", "after-generation-complete"])
@@ -233,7 +234,8 @@ async def test_a_refusal_that_only_a_person_can_mend_is_shown_as_an_error(
         assert any(words in entry["message"] for entry in home.daemon.journal if entry["level"] == "error")
         assert home.daemon.process.returncode is None
         assert not any(key in line for line in home.daemon.lines)
-        assert await home.daemon.stop() == (0, pytest.approx(0, abs=2))
+        status, seconds = await home.daemon.stop()
+        assert (status, seconds < 2) == (0, True)
 
 
 async def test_a_speaker_without_its_sound_devices_stays_up_and_says_so(tmp_path: Path) -> None:

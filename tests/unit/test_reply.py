@@ -68,9 +68,9 @@ def test_a_cut_empties_the_queue_and_reaches_a_reader_that_holds_a_block() -> No
     reply = new()
     reply.write(sound(500))
     assert reply.begin() == sound(80)
-    assert not reply.stale
+    assert not reply.is_stale()
     assert reply.cut() == 420
-    assert reply.stale
+    assert reply.is_stale()
     assert reply.more() is None
 
 

@@ -7,7 +7,7 @@ from speakerd.live.setup import FIELDS, setup_of
 from speakerd.settings import Settings
 
 
-def settings(**sections: dict[str, object]) -> Settings:
+def settings(**sections: object) -> Settings:
     return Settings.model_validate(sections)
 
 

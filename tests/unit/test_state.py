@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,9 @@ def test_every_combination_of_facts_has_the_state_of_the_table() -> None:
     """All 384 combinations show what the table says."""
     flags = ("starting", "muted", "playing", "talking", "leaving", "waiting")
     seen = set()
-    for trouble, line, *values in itertools.product((None, "x"), Line, *[(False, True)] * len(flags)):
-        facts = Facts(trouble=trouble, line=line, **dict(zip(flags, values, strict=True)))
+    for trouble, line, values in itertools.product((None, "x"), Line, itertools.product((False, True), repeat=6)):
+        given: dict[str, Any] = dict(zip(flags, values, strict=True))
+        facts = Facts(trouble=trouble, line=line, **given)
         assert state_of(facts) is rank(facts), facts
         seen.add(facts)
     assert len(seen) == 2 * 3 * 2**6
