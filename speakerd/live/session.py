@@ -136,6 +136,10 @@ class Caller:
                     session = await stack.enter_async_context(connection)
             except errors.APIError as error:
                 raise _closed(error) from error
+            except websockets.exceptions.ConnectionClosed as error:  # before the setup was out
+                raise _ended(
+                    error.rcvd.code if error.rcvd else 1006, error.rcvd.reason if error.rcvd else ""
+                ) from error
             except websockets.exceptions.InvalidStatus as error:
                 status = error.response.status_code
                 raise LinkError(f"the server answers HTTP {status}", code=status) from error
@@ -147,11 +151,13 @@ class Caller:
 
 
 def _closed(error: errors.APIError) -> LinkError:
-    reason = error.details if isinstance(error.details, str) else str(error.details or "")
-    if error.code == 1006:
-        return LinkError("the connection broke off", code=1006)
-    text = f"the server ended the connection ({error.code} {reason.strip()})"
-    return LinkError(text, code=error.code, reason=reason)
+    return _ended(error.code, error.details if isinstance(error.details, str) else str(error.details or ""))
+
+
+def _ended(code: int, reason: str) -> LinkError:
+    if code == 1006:
+        return LinkError("the connection broke off", code=code)
+    return LinkError(f"the server ended the connection ({code} {reason.strip()})", code=code, reason=reason)
 
 
 def _network(error: Exception, limit: float) -> str:

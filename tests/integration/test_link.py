@@ -1,0 +1,197 @@
+"""The line to the Live API, with the real SDK and a real server."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speakerd.live.events import Event
+from speakerd.live.link import Link
+from speakerd.live.session import Caller
+from speakerd.settings import Settings
+from speakerd.simulate.live_api import LiveApi, LiveApiOptions
+from speakerd.simulate.script import Script
+from speakerd.state import Line
+from tests.integration.household import GO_FORWARD, KEY, until
+
+PERIOD = 640
+
+
+@dataclass
+class Listener:
+    """Who is told about the line, as the assistant is."""
+
+    lines: list[tuple[Line, str | None]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    left: int = 0
+
+    def line_changed(self, line: Line, trouble: str | None) -> None:
+        self.lines.append((line, trouble))
+
+    def happened(self, event: Event) -> None:
+        self.events.append(event)
+
+    def sound_left(self, octets: int) -> None:
+        self.left += octets
+
+    async def up(self, times: int = 1) -> None:
+        """Wait until the line has come up so many times."""
+        await until(lambda: [line for line, _ in self.lines].count(Line.UP) >= times, f"line up {times}", 20)
+
+
+@dataclass
+class Call:
+    """A link to a stand-in, and who listens to it."""
+
+    live: LiveApi
+    link: Link
+    owner: Listener
+
+    async def say(self, pcm: bytes) -> None:
+        """Speak at four times the pace of speech: the server counts time in sound."""
+        for at in range(0, len(pcm), PERIOD):
+            self.link.send(pcm[at : at + PERIOD].ljust(PERIOD, b"\0"))
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def call(directory: Path, script: dict[str, Any] | None = None, **live_settings: object) -> AsyncIterator[Call]:
+    options = LiveApiOptions(directory, script=Script.model_validate(script or {}), keys=frozenset({KEY}))
+    async with LiveApi(options) as live:
+        settings = Settings.model_validate(
+            {"live": {"base_url": live.url, "retry": {"first": 0.2, "longest": 1.0}, **live_settings}}
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(live.ca_file))
+            caller = Caller(settings, KEY)
+        owner = Listener()
+        link = Link(caller.dial, settings.live.retry, settings.live.send_ms * 32, owner)
+        running = asyncio.create_task(link.run())
+        try:
+            yield Call(live, link, owner)
+            assert not running.done(), running
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+async def test_sound_goes_out_as_it_came_in(tmp_path: Path) -> None:
+    """Every period is one message, in order, and counted when it is on its way."""
+    async with call(tmp_path) as on:
+        await on.owner.up()
+        await on.say(GO_FORWARD[: PERIOD * 50])
+        await on.live.wait_for("audio", count=50)
+        assert on.live.heard(1) == GO_FORWARD[: PERIOD * 50]
+        assert on.owner.left == PERIOD * 50
+
+
+async def test_longer_messages_hold_several_periods(tmp_path: Path) -> None:
+    """With live.send_ms at 60, three periods make a message, and not a sample is lost between them."""
+    async with call(tmp_path, send_ms=60) as on:
+        await on.owner.up()
+        await on.say(GO_FORWARD[: PERIOD * 30])
+        await on.live.wait_for("audio", count=10)
+        assert on.live.heard(1) == GO_FORWARD[: PERIOD * 30]
+
+
+async def test_what_is_said_without_a_line_is_not_delivered_late(tmp_path: Path) -> None:
+    """Sound from before the connection, or from an outage, does not arrive after it."""
+    async with call(tmp_path) as on:
+        for _ in range(5):
+            on.link.send(GO_FORWARD[:PERIOD])
+        await on.owner.up()
+        await on.say(GO_FORWARD[PERIOD * 5 : PERIOD * 10])
+        await on.live.wait_for("audio", count=5)
+        assert on.live.heard(1) == GO_FORWARD[PERIOD * 5 : PERIOD * 10]
+
+
+async def test_the_server_is_told_when_the_microphone_closes(tmp_path: Path) -> None:
+    """A closed microphone is not mere silence, and the server learns of it."""
+    async with call(tmp_path) as on:
+        await on.owner.up()
+        await on.say(GO_FORWARD[: PERIOD * 5])
+        on.link.end_sound()
+        await on.live.wait_for("audio_stream_end")
+
+
+async def test_an_outage_is_one_line_at_its_start_and_one_at_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often the dial fails meanwhile, the journal is not filled, and the conversation goes on after it."""
+    caplog.set_level(logging.INFO, "speakerd")
+    async with call(tmp_path) as on:
+        await on.owner.up()
+        await on.live.wait_for("handle")
+        await on.live.go_dark()
+        await until(lambda: on.owner.lines[-1][0] is Line.DOWN, "the loss")
+        await asyncio.sleep(3)
+        await on.live.come_back()
+        await on.live.wait_for("resumed")
+        await on.owner.up(2)
+    levels = [record.levelname for record in caplog.records]
+    assert levels.count("WARNING") == 1, caplog.text
+    assert levels.count("INFO") == 2, caplog.text
+    assert "conversation resumed after" in caplog.text
+
+
+async def test_a_conversation_that_the_server_has_forgotten_is_begun_anew(tmp_path: Path) -> None:
+    """A refused handle is tried once and never again."""
+    refuse = {"close": {"code": 1008, "reason": "BidiGenerateContent session not found"}}
+    script = {
+        "faults": [
+            {"when": {"event": "idle"}, "do": {"reset": True}},
+            {"when": {"event": "open", "connection": 2}, "do": refuse},
+        ]
+    }
+    async with call(tmp_path, script) as on:
+        setups = await until(
+            lambda: len([event for event in on.live.events if event.kind == "setup" and event.connection >= 3]),
+            "a third dial",
+            20,
+        )
+        assert setups
+        await on.owner.up(2)
+        third = next(event for event in on.live.events if event.kind == "setup" and event.connection == 3)
+        assert not third.detail["setup"].get("sessionResumption"), third.detail
+        assert not [event for event in on.live.events if event.kind == "resumed"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"flood": 5000},
+        {"send_bytes_size": 12 << 20},
+        {"send": ["nonsense"] * 150},
+        {"close": {"code": 1011, "reason": "Internal error encountered."}},
+        {"close": {"code": 1000}},
+        {"reset": True},
+        {"drop": True},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+async def test_whatever_the_server_does_the_line_is_there_afterwards(tmp_path: Path, fault: dict[str, Any]) -> None:
+    """Floods, giant messages, nonsense, hang-ups and cut lines: a question asked afterwards is answered."""
+    script = {"thinking": 0, "pace": 50, "faults": [{"when": {"event": "idle"}, "do": fault}]}
+    async with call(tmp_path, script) as on:
+        await on.owner.up()
+        await on.live.wait_for("fault")
+        await asyncio.sleep(2)
+        await until(lambda: on.owner.lines[-1][0] is Line.UP, "the line", 20)
+        await on.say(GO_FORWARD + bytes(40_000))
+        await on.live.wait_for("turn_complete", timeout=20)
+
+
+async def test_a_bad_key_is_not_dialled_with_again_and_again(tmp_path: Path) -> None:
+    """What only a person can mend is tried slowly, and the advice reaches the light."""
+    async with call(tmp_path, {"faults": [{"when": {"times": "always"}, "do": {"http": 403}}]}) as on:
+        await until(lambda: len(on.owner.lines), "a refusal")
+        await asyncio.sleep(2.5)
+        assert on.owner.lines[0] == (Line.DOWN, on.owner.lines[0][1])
+        assert "check the API key" in (on.owner.lines[0][1] or "")
+        assert len(on.owner.lines) <= 3  # live.retry.longest is a second here
