@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-clients test-soak check bench lock clean
+.PHONY: help demo test test-clients test-soak check bench lock clean
 .DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
 demo: $(READY)  ## a conversation in a simulated room, in under a minute; LIVE=1 talks to Google
 	$(BIN)/speakerd demo $(if $(LIVE),--live) --output demo-out

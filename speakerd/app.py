@@ -62,7 +62,7 @@ class _StatusLight:
 
 
 async def _speaker(settings: Settings, key: str) -> None:
-    reply = Reply(settings.speaker.prebuffer_ms, settings.speaker.period_ms)
+    reply = Reply(settings.speaker.prebuffer_ms)
     light = _StatusLight(SimulatedLight())
     assistant = Assistant(reply, light, settings.microphone.period_ms, transcripts=settings.assistant.transcripts)
     send_bytes = settings.live.send_ms * INPUT_RATE // 1000 * 2

@@ -114,7 +114,7 @@ class _Player:
     """The loudspeaker, for the length of one answer."""
 
     def __init__(self, settings: SpeakerSettings) -> None:
-        self.reply = Reply(settings.prebuffer_ms, settings.period_ms)
+        self.reply = Reply(settings.prebuffer_ms)
         self.speaker = Speaker(settings, self.reply, lambda _playing: None, self._device_changed)
         self._device: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._trouble: str | None = None

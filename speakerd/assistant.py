@@ -97,9 +97,10 @@ class Assistant:
         leaving = time.monotonic() - self._left_at < LEFT_LATELY_S
         if (talking, leaving) == (was, self._facts.leaving):
             return
-        self._now(talking=talking, leaving=leaving)
-        if was and not talking and leaving and not self._facts.playing:
-            self._wait_for_answer()
+        asked = was and not talking and leaving and not self._facts.playing
+        self._now(talking=talking, leaving=leaving, waiting=asked or self._facts.waiting)
+        if asked:
+            self._be_patient()
 
     def microphone_changed(self, trouble: str | None) -> None:
         """Learn that the microphone failed, or works (again)."""
@@ -169,8 +170,8 @@ class Assistant:
         self._light.show(state)
         log.info("%s", state.value, extra={"event": "state", "state": state.value})
 
-    def _wait_for_answer(self) -> None:
-        self._now(waiting=True)
+    def _be_patient(self) -> None:
+        """Stop waiting for the answer some day."""
         if self._waiting_timer is not None:
             self._waiting_timer.cancel()
         loop = asyncio.get_running_loop()

@@ -37,9 +37,11 @@ class ContradictionError(ValueError):
 def mistakes(document: Document, model: type[BaseModel]) -> list[Problem]:
     """Return what is wrong with each value of the document on its own."""
     schema = model.model_json_schema()
-    secrets = list(_secrets(document.content, (), schema))
+    errors = _errors(document, model)
+    unknown = {error["loc"] for error in errors if error["type"] == "extra_forbidden"}
+    secrets = list(_secrets(document.content, (), unknown))
     problems = [Problem(document.place(where), f"{name(where)}: {_ELSEWHERE}") for where in secrets]
-    for error in _errors(document, model):
+    for error in errors:
         where = error["loc"]
         if where in secrets or isinstance(error.get("ctx", {}).get("error"), ContradictionError):
             continue
@@ -67,21 +69,21 @@ def _errors(document: Document, model: type[BaseModel]) -> list[Any]:
     return []
 
 
-def _secrets(value: Value, where: Where, schema: Schema) -> Iterator[Where]:
-    """Find what looks like a secret, by its name where no setting has that name, or by its value."""
+def _secrets(value: Value, where: Where, unknown: set[Where]) -> Iterator[Where]:
+    """Find what looks like a secret: by its value, or by its name where nothing of that name belongs."""
     match value:
         case dict():
             for key, inner in value.items():
                 here = (*where, key)
-                known = _find(schema, here) is not None
-                named = isinstance(inner, str) and not known and _SECRET_NAME.fullmatch(key)
+                stray = any(here[:length] in unknown for length in range(1, len(here) + 1))
+                named = isinstance(inner, str) and stray and _SECRET_NAME.fullmatch(key)
                 if named or LOOKS_LIKE_A_KEY.search(key):
                     yield here
                 else:
-                    yield from _secrets(inner, here, schema)
+                    yield from _secrets(inner, here, unknown)
         case list():
             for index, inner in enumerate(value):
-                yield from _secrets(inner, (*where, index), schema)
+                yield from _secrets(inner, (*where, index), unknown)
         case str() if LOOKS_LIKE_A_KEY.search(value):
             yield where
 
@@ -103,15 +105,14 @@ def _words(error: Any, schema: Schema) -> str:
 
 def _unknown(key: str, section: Where, schema: Schema) -> str:
     here = _names(_find(schema, section) or {})
-    if len(key) <= _LONGEST_SHOWN:
-        wanted = key.lower().replace("-", "_")
-        if near := difflib.get_close_matches(wanted, here, n=1):
-            return f"unknown setting; did you mean {near[0]}?"
-        homes: dict[str, list[str]] = {}
-        for where in _all(schema, ()):
-            homes.setdefault(str(where[-1]), []).append(name(where[:-1]) or "the top level")
-        if near := difflib.get_close_matches(wanted, homes, n=1, cutoff=0.75):
-            return f"unknown setting here; did you mean {near[0]} in {_or(homes[near[0]])}?"
+    wanted = key.lower().replace("-", "_")
+    if near := difflib.get_close_matches(wanted, here, n=1):
+        return f"unknown setting; did you mean {near[0]}?"
+    homes: dict[str, list[str]] = {}
+    for where in _all(schema, ()):
+        homes.setdefault(str(where[-1]), []).append(name(where[:-1]) or "the top level")
+    if near := difflib.get_close_matches(wanted, homes, n=1, cutoff=0.75):
+        return f"unknown setting here; did you mean {near[0]} in {_or(homes[near[0]])}?"
     return f"unknown setting; remove it (there is {', '.join(here)})" if here else "unknown setting; remove it"
 
 
@@ -161,7 +162,7 @@ def _shown(value: object, node: Schema) -> str:
             return f"the number {value}" + ("; put it in quotes" if node.get("type") == "string" else "")
         case str() if not isinstance(plain(value), str):
             return f"the text {value!r}; remove the quotes"
-        case str() if value.isprintable() and len(value) <= _LONGEST_SHOWN:
+        case str() if len(value) <= _LONGEST_SHOWN:
             return f"the text {value!r}"
         case str():
             return "this text"

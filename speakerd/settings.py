@@ -31,9 +31,7 @@ INSTRUCTIONS = (
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -182,9 +180,6 @@ class Speaker(_Section):
         pattern=r"^[!-~]([ -~]*[!-~])?$",
         examples=["default", "plughw:CARD=Device"],
     )
-    period_ms: int = Field(
-        default=20, description="The sound given to the device in one piece, in ms.", ge=10, le=100
-    )
     prebuffer_ms: int = Field(
         default=80, description="The sound in ms that must be there before a reply is begun.", ge=60, le=120
     )
@@ -192,10 +187,10 @@ class Speaker(_Section):
 
     @model_validator(mode="after")
     def _the_prebuffer_fits(self) -> Self:
-        least = self.prebuffer_ms + self.period_ms
+        least = self.prebuffer_ms + 20  # a period
         if self.buffer_ms < least:
-            text = f"buffer_ms ({self.buffer_ms}) must be at least prebuffer_ms and period_ms together ({least})"
-            raise ContradictionError(text, ("buffer_ms",), ("prebuffer_ms",), ("period_ms",))
+            text = f"buffer_ms ({self.buffer_ms}) must be at least 20 more than prebuffer_ms ({least})"
+            raise ContradictionError(text, ("buffer_ms",), ("prebuffer_ms",))
         return self
 
 

@@ -218,13 +218,12 @@ class _Builder:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key, line = _scalar(event), _line(event)
             here = (*where, key)
-            # Where a name comes twice the first stays, and so does its line.
             first = self._document.places.setdefault(here, Place(self._document.file, line))
             value = self._value(next(self._events), here)
             if key in mapping:
                 text = f"{name(here)}: is set twice, first in line {first.line}; keep one of the two"
                 self._document.problems.append(Problem(Place(self._document.file, line), text))
-            mapping.setdefault(key, value)
+            mapping[key] = value
         return mapping
 
     def _sequence(self, where: Where) -> Value:

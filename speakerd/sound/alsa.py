@@ -23,7 +23,7 @@ from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
 from speakerd.settings import Microphone as MicrophoneSettings
 from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
-from speakerd.sound.reply import Reply
+from speakerd.sound.reply import PERIOD_MS, Reply
 
 XRUN = -errno.EPIPE
 """What pyalsaaudio returns, rather than raises, for an overrun or underrun; the device is ready again."""
@@ -203,7 +203,7 @@ class Speaker:
         self._settings = settings
         self._reply = reply
         self._playing = playing
-        self._period_s = settings.period_ms / 1000
+        self._period_s = PERIOD_MS / 1000
         self._owner = _Owner("speaker", self._use, report)
         self._lock = threading.Lock()
         self._sounding: alsaaudio.PCM | None = None  # the open device while it plays; under _lock
@@ -241,8 +241,8 @@ class Speaker:
             settings.device,
             OUTPUT_RATE,
             1,
-            OUTPUT_RATE * settings.period_ms // 1000,
-            settings.buffer_ms // settings.period_ms,
+            OUTPUT_RATE * PERIOD_MS // 1000,
+            settings.buffer_ms // PERIOD_MS,
         )
         try:
             self._buffer_frames = pcm.info()["buffer_size"]

@@ -10,6 +10,10 @@ from collections import deque
 
 from speakerd.live.events import OUTPUT_RATE
 
+PERIOD_MS = 20
+"""What the loudspeaker takes in one piece; the shortest pre-buffer is three of them, which a device needs to start
+without running dry (its start threshold is one frame and pyalsaaudio cannot set it)."""
+
 BYTES_PER_MS = OUTPUT_RATE * 2 // 1000
 
 LONGEST_MS = 10 * 60_000
@@ -25,10 +29,10 @@ LATE_S = 2.0
 class Reply:
     """A queue of S16_LE mono 24 kHz sound with one writer and one reader, in two threads."""
 
-    def __init__(self, prebuffer_ms: int, period_ms: int) -> None:
+    def __init__(self, prebuffer_ms: int) -> None:
         """Prepare an empty queue; ``prebuffer_ms`` of sound must be there before playing starts."""
         self._prebuffer = prebuffer_ms * BYTES_PER_MS
-        self._period = period_ms * BYTES_PER_MS
+        self._period = PERIOD_MS * BYTES_PER_MS
         self._changed = threading.Condition()
         self._pieces: deque[memoryview] = deque()
         self._queued = 0  # bytes

@@ -58,7 +58,7 @@ class Ear:
 class Mouth:
     """What a Speaker is given and says of itself."""
 
-    reply: Reply = field(default_factory=lambda: Reply(80, 20))
+    reply: Reply = field(default_factory=lambda: Reply(80))
     playing: list[tuple[bool, float]] = field(default_factory=list)
     reports: list[str | None] = field(default_factory=list)
 

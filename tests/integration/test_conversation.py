@@ -26,9 +26,7 @@ async def test_a_question_is_answered(tmp_path: Path) -> None:
         assert not answer.interrupted
         states = home.daemon.states
         assert states[:2] == ["connecting", "idle"] or states[:3] == ["starting", "connecting", "idle"]
-        order = [states.index(state) for state in ("listening", "thinking", "speaking")]
-        assert order == sorted(order)
-        assert states[-1] == "idle"
+        assert states[states.index("listening") :] == ["listening", "thinking", "speaking", "idle"]
         status, seconds = await home.daemon.stop()
         assert (status, seconds < 2) == (0, True)
 

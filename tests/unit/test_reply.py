@@ -12,7 +12,7 @@ PERIOD = 20 * BYTES_PER_MS
 
 
 def new() -> Reply:
-    return Reply(prebuffer_ms=80, period_ms=20)
+    return Reply(prebuffer_ms=80)
 
 
 def sound(ms: int, value: int = 1) -> bytes:

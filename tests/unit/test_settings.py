@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import yaml
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as tries
 from hypothesis import strategies as some
+from pydantic import BaseModel
 
 from speakerd.errors import SettingsError
+from speakerd.mistakes import mistakes
 from speakerd.settings import DEFAULT_FILE, Settings, describe, load, schema
+from speakerd.yaml_file import read
 
 KEY = "AIzaSyD-this_is_not_a_real_key_0123456789"
 
@@ -186,9 +191,12 @@ class TestYaml:
         """Settings that cannot be read are not taken for none."""
         file.write_text("log: {level: debug}\n")
         file.chmod(0)
-        if os.access(file, os.R_OK):
-            pytest.skip("root may read every file")
-        assert problems(file) == ["cannot be read: Permission denied; check the name and the permissions"]
+        # Root may read every file, unless it runs without the capability to.
+        humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        check = [*humble, sys.executable, "-m", "speakerd", "check", "--config", str(file)]
+        done = subprocess.run(check, capture_output=True, text=True, check=False)
+        words = "cannot be read: Permission denied; check the name and the permissions"
+        assert (done.returncode, done.stderr) == (78, f"speakerd: {file}: {words}\n")
 
 
 class TestMistakes:
@@ -202,8 +210,9 @@ class TestMistakes:
             ("voice: Puck", "1: voice: unknown setting here; did you mean voice in assistant?"),
             ("live:\n  first: 2", "2: live.first: unknown setting here; did you mean first in live.retry?"),
             ("log:\n  mode: off", "2: log.mode: unknown setting here; did you mean mode in echo or listen?"),
+            ("log:\n  'a b': 1", '2: log."…": unknown setting; remove it (there is level, format)'),
             ("log:\n  xyz: 1", "2: log.xyz: unknown setting; remove it (there is level, format)"),
-            ("speaker: {volume: 80}", "1: speaker.volume: unknown setting; remove it (there is device, period_ms, "),
+            ("speaker: {volume: 80}", "1: speaker.volume: unknown setting; remove it (there is device, prebuffer_ms, "),
             ("panel: {led: {pin: 27}}", "1: panel.led: unknown setting; remove it (there is pin_factory)"),
             ("echo: {mode: auto}", "1: echo.mode: expected off (the only choice), not the text 'auto'"),
             ("log: loud", "1: log: expected a section with settings (level, format), not the text 'loud'"),
@@ -222,6 +231,10 @@ class TestMistakes:
             (
                 "live: {connect_timeout: 1e999}",
                 "1: live.connect_timeout: expected a number from 1 to 300, not the num",
+            ),
+            (
+                "live: {connect_timeout: " + "9" * 5000 + "}",
+                "1: live.connect_timeout: expected a number from 1 to 300, ",
             ),
             ("live: {send_ms: 30}", "1: live.send_ms: expected 20, 40, 60, 80 or 100, not the number 30"),
             (
@@ -261,7 +274,7 @@ class TestMistakes:
             ),
             (
                 "speaker:\n  buffer_ms: 100\n  prebuffer_ms: 90",
-                "2: speaker.buffer_ms: buffer_ms (100) must be at least prebuffer_ms and period_ms together (110)",
+                "2: speaker.buffer_ms: buffer_ms (100) must be at least 20 more than prebuffer_ms (110)",
             ),
         ],
     )
@@ -328,6 +341,8 @@ class TestSecrets:
         told = problems(file, text)
         assert any("credential gemini-api-key or in the variable GEMINI_API_KEY" in line for line in told)
         assert not any(secret in line for line in told for secret in ("hunter2", KEY, "abcdef"))
+        named = [line.split(": ")[1] for line in told]
+        assert len(set(named)) == len(named), "a setting is told twice"
 
     @pytest.mark.parametrize(
         "text",
@@ -338,6 +353,7 @@ class TestSecrets:
             f"log: *{KEY}",
             f"? {KEY}\n? {KEY}",
             f"microphone: {KEY}",
+            f"log: {{{KEY[::-1]}: 1}}",
             f"assistant: {{model: {KEY[::-1]}}}",
             f"live: {{retry: {{first: {KEY[::-1]}}}}}",
         ],
@@ -345,6 +361,21 @@ class TestSecrets:
     def test_a_key_where_the_file_is_wrong_is_not_shown(self, file: Path, text: str) -> None:
         """No message repeats anything as long as a key, however the file is broken."""
         assert not any(secret in line for line in problems(file, text) for secret in (KEY[:12], KEY[::-1]))
+
+    def test_a_word_that_ends_in_key_is_no_secret(self, file: Path) -> None:
+        """Only whole words such as key and token are taken for the names of secrets."""
+        assert problems(file, "log: {monkey: banana}\n") == [
+            "1: log.monkey: unknown setting; remove it (there is level, format)"
+        ]
+
+    def test_a_name_that_belongs_there_is_no_secret(self, file: Path) -> None:
+        """Where names are free, as in the arguments of a tool in a script, key is a name like any other."""
+
+        class Script(BaseModel):
+            args: dict[str, str]
+
+        file.write_text("args: {key: C major}\n")
+        assert mistakes(read(file), Script) == []
 
     def test_a_mistyped_number_of_tokens_is_no_secret(self, file: Path) -> None:
         """A setting that is called tokens is not taken for a token."""
@@ -373,6 +404,7 @@ class TestDescription:
         assert described["additionalProperties"] is False
 
     @example(text="1e3")
+    @example(text="a word, " * 40)
     @example(text="\n")
     @example(text="two\nlines\u2028three")
     @given(text=some.text(min_size=1, max_size=300).filter(lambda text: "AIza" not in text))
