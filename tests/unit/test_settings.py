@@ -212,7 +212,7 @@ class TestMistakes:
             ("log:\n  mode: off", "2: log.mode: unknown setting here; did you mean mode in echo or listen?"),
             ("log:\n  'a b': 1", '2: log."…": unknown setting; remove it (there is level, format)'),
             ("log:\n  xyz: 1", "2: log.xyz: unknown setting; remove it (there is level, format)"),
-            ("speaker: {volume: 80}", "1: speaker.volume: unknown setting; remove it (there is device, prebuffer_ms, "),
+            ("speaker: {volume: 80}", "1: speaker.volume: unknown setting; remove it (there is device, "),
             ("panel: {led: {pin: 27}}", "1: panel.led: unknown setting; remove it (there is pin_factory)"),
             ("echo: {mode: auto}", "1: echo.mode: expected off (the only choice), not the text 'auto'"),
             ("log: loud", "1: log: expected a section with settings (level, format), not the text 'loud'"),
