@@ -56,8 +56,7 @@ class Connection:
     async def serve(self) -> None:
         """Serve until the connection is over."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                await self._converse()
+            await self._talk()
         except* ConnectionClosed:
             pass
         except* RefusedError as refused:
@@ -65,8 +64,6 @@ class Connection:
         except* _CutError as cut:
             self._cut(cut)
         finally:
-            if self._conversation:
-                self._around.handles.closed(self._conversation.model.memory)
             self._note_end()
         if self._dark_seconds is not None:
             await self._house.go_dark_for(self._dark_seconds)
@@ -83,6 +80,15 @@ class Connection:
                 self._tasks.create_task(self._later(fault), name=f"fault {fault.do.verb}")
             else:
                 await self._do(fault.do)
+
+    async def _talk(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                await self._converse()
+        finally:
+            # Whoever is hung up on may be back before the line is closed.
+            if self._conversation:
+                self._around.handles.closed(self._conversation.model.memory)
 
     async def _converse(self) -> None:
         await self.happened("open", "in", path=urlsplit(self._line_path).path, secure=self._secure)
@@ -214,7 +220,11 @@ class Connection:
 
     async def _hang_up(self, group: BaseExceptionGroup[RefusedError]) -> None:
         refused = _first(group)
-        await self._line.close(refused.code, refused.reason)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._line.close(refused.code, refused.reason), name="hang up")
+            # The client's own close stands in line behind all that it said before.
+            with contextlib.suppress(ConnectionClosed):  # which is the aim
+                await self._ignore()
 
     def _cut(self, group: BaseExceptionGroup[_CutError]) -> None:
         do = _first(group).do

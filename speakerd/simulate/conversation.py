@@ -9,6 +9,7 @@ from speakerd.simulate.handles import Memory
 from speakerd.simulate.ledger import Ledger
 from speakerd.simulate.model import TOKENS_PER_SECOND, Model, Outlet, Surroundings, Turn
 from speakerd.simulate.profiles import Profile
+from speakerd.simulate.rate import Rates
 from speakerd.simulate.refusals import invalid_argument, precondition
 from speakerd.simulate.script import Do
 
@@ -36,6 +37,7 @@ class Conversation:
         self._activity: int | None = None
         self._seeding: bool = setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
         self._plan: list[Do] = []
+        self._rates = Rates()
         self._total = 0
 
     @property
@@ -88,6 +90,8 @@ class Conversation:
     async def _sound(self, pcm: bytes, mime: str) -> None:
         if self._script.strict and (mime != wire.AUDIO_IN or len(pcm) % 2):
             raise invalid_argument()
+        if not self._script.strict:
+            pcm = self._rates.take(pcm, mime)
         self._total += len(pcm)
         self._ledger.hear(self._outlet.number, pcm)
         await self._outlet.happened("audio", "in", bytes=len(pcm), total=self._total)
@@ -167,8 +171,10 @@ class Conversation:
         self.model.ask(Turn(number, ended, plan))
 
     async def _transcribe(self, text: str) -> None:
-        if self._transcribes:
-            await self._outlet.send(wire.content(inputTranscription={"text": text}))
+        if not self._transcribes:
+            return
+        for words in wire.pieces(text) if self._profile.hears_in_pieces else [text]:
+            await self._outlet.send(wire.content(inputTranscription={"text": words}))
 
     def _transcript(self, seconds: float) -> str:
         """Return what the user said; the stand-in does not understand speech, but its script may."""

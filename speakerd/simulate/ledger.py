@@ -162,7 +162,7 @@ class _SoundFile:
 
     def __init__(self, path: Path, rate: int) -> None:
         self._stream = path.open("wb", buffering=0)
-        self._wave = wave.open(self._stream, "wb")
+        self._wave = wave.open(self._stream, "wb")  # noqa: SIM115  # close() does it
         self._wave.setnchannels(1)
         self._wave.setsampwidth(2)
         self._wave.setframerate(rate)

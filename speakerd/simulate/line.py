@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator
 
 from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
 
 _PONG = 0x8A
 """First byte of a pong frame: final fragment, opcode 10 (RFC 6455, section 5.2)."""
@@ -50,9 +51,18 @@ class Line(ServerConnection):
                 self._frozen = False
                 self.send_data()
 
+    async def end(self) -> None:
+        """End the connection because the service ends, whether or not it was ever open."""
+        if self.state is State.OPEN:
+            await self.close(1001)
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """End the connection without a close frame: the client reads the end of the stream."""
-        self.transport.abort()
+        # There is none before the TLS handshake is over.
+        if hasattr(self, "transport"):
+            self.transport.abort()
 
     def reset(self) -> None:
         """End the connection without a close frame: the client's next call fails (ECONNRESET)."""

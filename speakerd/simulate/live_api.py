@@ -10,10 +10,11 @@ import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 from speakerd.errors import SpeakerdError
 from speakerd.simulate import certificate
@@ -88,7 +89,7 @@ class LiveApi:
     ) -> None:
         self._over.set()
         await self.stop_listening()
-        await asyncio.gather(*(line.close(1001) for line in self._lines))
+        await asyncio.gather(*(line.end() for line in self._lines))
         for server in self._retired:
             await server.wait_closed()
         self.ledger.close()
@@ -187,11 +188,13 @@ class LiveApi:
                 host,
                 port,
                 ssl=tls,
-                create_connection=Line,
+                # Declared as a class, called as a function.
+                create_connection=cast("type[ServerConnection]", self._new_line),
                 process_request=self._handshake,
                 server_header=None,
                 # A script may want the handshake to stall.
                 open_timeout=None,
+                ssl_handshake_timeout=10 if tls else None,
                 # A dead client must be noticed some day, or its conversation could never be resumed.
                 ping_interval=20,
                 ping_timeout=60,
@@ -205,6 +208,11 @@ class LiveApi:
                 "If another program has the port, choose another one; 0 is any that is free."
             ) from error
 
+    def _new_line(self, protocol: ServerProtocol, server: Server, **options: Any) -> Line:
+        line = Line(protocol, server, **options)
+        self._lines.add(line)
+        return line
+
     async def _serve(self, line: ServerConnection) -> None:
         assert isinstance(line, Line)
         await Connection(line, self._house).serve()
@@ -213,7 +221,6 @@ class LiveApi:
         assert isinstance(line, Line)
         self._connections += 1
         line.number = self._connections
-        self._lines.add(line)
         for fault in self._handshakes.due("open", line.number, None):
             do = fault.do
             if do.stall_handshake is not None:

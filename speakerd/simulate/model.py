@@ -21,8 +21,6 @@ TOKENS_PER_SECOND = 25
 PRELUDE = "Let me think about that."
 """What an extended-thinking model says before it knows the answer."""
 
-_WORDS_IN_A_PIECE = 3
-
 
 class Outlet(Protocol):
     """Where a model's messages go."""
@@ -261,7 +259,7 @@ class Model:
         )
 
     async def _transcribe_only(self, spoken: _Spoken, speech: Speech) -> None:
-        for words in _pieces(speech.text):
+        for words in wire.pieces(speech.text):
             await self._outlet.send(wire.content(outputTranscription={"text": words}))
         await self._outlet.send(wire.content(generationComplete=True))
         await self._outlet.happened("generation_complete", "out", turn=spoken.turn.number)
@@ -333,7 +331,7 @@ class Model:
         """Cut an answer into the sound of its frames, each with the words that go with it, if any."""
         step = RATE * self._around.script.slice_ms // 1000 * 2
         count = -(-len(speech.pcm) // step)
-        pieces = _pieces(speech.text) if self._transcribes else []
+        pieces = wire.pieces(speech.text) if self._transcribes else []
         words: dict[int, str] = {}
         for number, piece in enumerate(pieces):
             # Early on, or spread over the sound; never past its end, however few frames there are.
@@ -362,10 +360,3 @@ class Model:
                 return
         if self._cut:
             raise _SpokenOverError
-
-
-def _pieces(text: str) -> list[str]:
-    """Return a text in pieces of a few words, each with the blank before it, as transcripts come."""
-    words = text.split()
-    groups = [words[start : start + _WORDS_IN_A_PIECE] for start in range(0, len(words), _WORDS_IN_A_PIECE)]
-    return [(" " if index else "") + " ".join(group) for index, group in enumerate(groups)]

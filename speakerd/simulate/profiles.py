@@ -24,6 +24,8 @@ class Profile:
 
     model: str
     words: Words
+    hears_in_pieces: bool = False
+    """Whether the transcript of the user comes a few words at a time."""
     stream_end_ends_turn: bool = True
     """Whether `audioStreamEnd` is the end of an utterance."""
     voice_activity: bool = False
@@ -84,6 +86,7 @@ _V31 = Profile(
 _V25 = Profile(
     model="gemini-2.5-flash-native-audio-preview-12-2025",
     words=Words.BEFORE,
+    hears_in_pieces=True,
     thinks_aloud=True,
     handle_before_turn_complete=False,
 )

@@ -4,6 +4,7 @@ The service reads proto-JSON, where a field is `snake_case` or `camelCase`, as t
 Names are kept here as `camelCase`, which is how `checked` returns them.
 """
 
+import functools
 import re
 from typing import Any
 
@@ -202,10 +203,12 @@ def _value(value: object, kind: str, place: str) -> Any:
     return _fields(value, kind, place)
 
 
+@functools.lru_cache(maxsize=1024)
 def _camel(name: str) -> str:
     head, *tail = name.split("_")
     return head + "".join(word.capitalize() for word in tail)
 
 
+@functools.lru_cache(maxsize=1024)
 def _snake(name: str) -> str:
     return re.sub(r"([A-Z])", lambda letter: "_" + letter[0].lower(), name)

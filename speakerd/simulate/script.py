@@ -1,9 +1,11 @@
 """What the stand-in is told to do: its answers, its pace, and when it misbehaves. Data, not code."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -114,6 +116,13 @@ class When(_Part):
         return self.after if self.after_seconds is None else self.after_seconds
 
 
+def _http_status(status: int) -> int:
+    try:
+        return HTTPStatus(status)
+    except ValueError as error:
+        raise ValueError(f"there is no HTTP status {status}") from error
+
+
 Frame = str | dict[str, Any]
 
 
@@ -121,7 +130,7 @@ class Do(_Part):
     """What goes wrong: exactly one of these."""
 
     # Before there is a WebSocket.
-    http: Annotated[int, Field(ge=300, le=599)] | None = None
+    http: Annotated[int, Field(ge=300, le=599), AfterValidator(_http_status)] | None = None
     stall_handshake: Seconds | None = None
     # At the setup.
     no_setup_complete: Literal[True] | None = None

@@ -13,6 +13,8 @@ AUDIO_IN = "audio/pcm;rate=16000"
 
 AUDIO_OUT = "audio/pcm;rate=24000"
 
+_WORDS_IN_A_PIECE = 3
+
 _TO_STANDARD = str.maketrans("-_", "+/")
 
 
@@ -64,3 +66,10 @@ def audio(pcm: bytes, transcript: str | None = None) -> dict[str, Any]:
 def thought(text: str) -> dict[str, Any]:
     """Return a part that the model thinks and does not say."""
     return content(modelTurn={"parts": [{"text": text, "thought": True}]})
+
+
+def pieces(text: str) -> list[str]:
+    """Return a text a few words at a time, each with the blank before it, as transcripts come."""
+    words = text.split()
+    groups = [words[start : start + _WORDS_IN_A_PIECE] for start in range(0, len(words), _WORDS_IN_A_PIECE)]
+    return [(" " if index else "") + " ".join(group) for index, group in enumerate(groups)]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
@@ -58,9 +59,14 @@ class Caller:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def call(cls, live: LiveApi, path: str = PATH, **options: Any) -> AsyncIterator[Self]:
-        """Open a connection without TLS."""
-        async with connect(live.plain_url.replace("http", "ws") + path, **options) as socket:
+    async def call(
+        cls, live: LiveApi, path: str = PATH, *, secure: bool = False, **options: Any
+    ) -> AsyncIterator[Self]:
+        """Open a connection, with TLS or without."""
+        if secure:
+            options["ssl"] = ssl.create_default_context(cafile=str(live.ca_file))
+        url = live.url if secure else live.plain_url
+        async with connect(url.replace("http", "ws", 1) + path, **options) as socket:
             yield cls(socket)
 
     async def set_up(self, model: str = MODEL, **setup: Any) -> None:
