@@ -1,6 +1,7 @@
 """The stand-in's voice: what an answer sounds like, as 24 kHz sound."""
 
 import io
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -59,9 +60,13 @@ def _espeak(text: str) -> bytes:
             "espeak-ng is not installed, and the stand-in Live API speaks with it. "
             "Install it (sudo apt install espeak-ng), or give every answer as a WAV file: {wav: answer.wav}"
         )
-    # Quoting is no matter: the text goes in through a pipe.
+    # Quoting is no matter: the text goes in through a pipe. Even with --stdout it looks for a sound server, and leaves
+    # that one's files behind; it is sent to one that is not there.
     done = subprocess.run(
-        [espeak, "-v", "en", "-s", "160", "--stdin", "--stdout"], input=text.encode(), capture_output=True
+        [espeak, "-v", "en", "-s", "160", "--stdin", "--stdout"],
+        input=text.encode(),
+        capture_output=True,
+        env={**os.environ, "PULSE_SERVER": "unix:/nonexistent"},
     )
     if done.returncode or not done.stdout:
         complaint = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
