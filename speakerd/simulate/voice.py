@@ -60,8 +60,8 @@ def _espeak(text: str) -> bytes:
             "espeak-ng is not installed, and the stand-in Live API speaks with it. "
             "Install it (sudo apt install espeak-ng), or give every answer as a WAV file: {wav: answer.wav}"
         )
-    # Quoting is no matter: the text goes in through a pipe. Even with --stdout it looks for a sound server, and leaves
-    # that one's files behind; it is sent to one that is not there.
+    # Quoting is no matter: the text goes in through a pipe. Even with --stdout it looks for a sound server and leaves
+    # files of one behind; it is sent to a server that is not there.
     done = subprocess.run(
         [espeak, "-v", "en", "-s", "160", "--stdin", "--stdout"],
         input=text.encode(),
