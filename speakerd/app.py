@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
 import signal
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from speakerd.assistant import Assistant
 from speakerd.host import service
+from speakerd.host.network import until_reachable
 from speakerd.host.threads import PatientThreads
-from speakerd.live.events import INPUT_RATE
+from speakerd.live.handle import Handle
 from speakerd.live.key import read_key
-from speakerd.live.link import Dial, Link
+from speakerd.live.link import Dial, Link, UntilReachable
 from speakerd.panel.light import SimulatedLight
 from speakerd.settings import Settings
 from speakerd.sound.alsa import Microphone, Speaker
@@ -65,8 +70,8 @@ async def _speaker(settings: Settings, key: str) -> None:
     reply = Reply(settings.speaker.prebuffer_ms)
     light = _StatusLight(SimulatedLight())
     assistant = Assistant(reply, light, settings.microphone.period_ms, transcripts=settings.assistant.transcripts)
-    send_bytes = settings.live.send_ms * INPUT_RATE // 1000 * 2
-    link = Link(dialler(settings, key), settings.live.retry, send_bytes, assistant)
+    handle = Handle(_state_file("handle.json"), settings.assistant.model)
+    link = Link(dialler(settings, key), _until_reachable(settings), settings.live, handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
     microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed)
     assistant.link, assistant.speaker = link, speaker
@@ -77,6 +82,17 @@ async def _speaker(settings: Settings, key: str) -> None:
             await link.run()
         finally:
             service.tell("STOPPING=1")
+
+
+def _state_file(name: str) -> Path | None:
+    """Return where the service manager lets us keep something (``StateDirectory=``); by hand nothing is kept."""
+    directory = os.environ.get("STATE_DIRECTORY")
+    return Path(directory) / name if directory else None
+
+
+def _until_reachable(settings: Settings) -> UntilReachable:
+    server = urlsplit(settings.live.base_url or "https://generativelanguage.googleapis.com")
+    return functools.partial(until_reachable, server.hostname or "", server.port or 443)
 
 
 def dialler(settings: Settings, key: str) -> Dial:

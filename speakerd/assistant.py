@@ -18,6 +18,7 @@ from speakerd.live.events import (
 )
 from speakerd.sound.gate import Gate
 from speakerd.sound.reply import Reply
+from speakerd.sound.utterance import Utterance
 from speakerd.state import Facts, Line, State, state_of
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Assistant:
         self._reply = reply
         self._light = light
         self._gate = Gate(period_ms)
+        self._utterance = Utterance(period_ms)
         self._transcripts = transcripts
         self._facts = Facts(starting=True, line=Line.DIALLING)
         self._shown: State | None = None
@@ -92,8 +94,9 @@ class Assistant:
 
     def hear(self, pcm: bytes) -> None:
         """Take a period of the room's sound to the link."""
-        self.link.send(pcm)
         was, talking = self._facts.talking, self._gate.hear(pcm)
+        self._utterance.hear(pcm, talking=talking)
+        self.link.send(pcm)
         leaving = time.monotonic() - self._left_at < LEFT_LATELY_S
         if (talking, leaving) == (was, self._facts.leaving):
             return
@@ -122,10 +125,22 @@ class Assistant:
     def line_changed(self, line: Line, trouble: str | None) -> None:
         """Learn that the line went up or down, and what a person must do about it."""
         if line is Line.DOWN:
-            self._reply.end_turn()  # what has come of a reply is still played; the rest never comes
+            if not self._reply.is_complete:
+                log.warning("the connection broke in the middle of an answer; the rest of it is lost",
+                            extra={"event": "answer-lost"})  # fmt: skip
+            self._reply.end_turn()  # what has come of it is still played
             self._now(waiting=False, leaving=False)
         self._trouble("link", trouble)
         self._now(line=line)
+
+    def is_quiet(self) -> bool:
+        """Say whether a pause in the connection would go unnoticed."""
+        facts = self._facts
+        return not (facts.talking or facts.playing or facts.waiting) and self._reply.is_complete
+
+    def to_tell_again(self) -> bytes:
+        """Return the sound of the utterance that no server has answered, up to now."""
+        return self._utterance.to_tell_again()
 
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
@@ -139,6 +154,8 @@ class Assistant:
                     log.warning("a piece of the reply has %d Hz and cannot be played", rate)
                 elif not self._reply.write(pcm):
                     log.debug("%d bytes of a reply that was cut off arrived late and are dropped", len(pcm))
+                elif not self._facts.talking:
+                    self._utterance.answered()
             case GenerationComplete():
                 self._reply.complete()
             case Interrupted():

@@ -32,10 +32,12 @@ class LinkError(SpeakerdError):
     """The connection to the Live API could not be made, or was lost.
 
     ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where
-    the network failed before either. ``reason`` is what the server said, as it said it.
+    the network failed before either, and ``unreachable`` where not even a TCP connection came about. ``reason`` is
+    what the server said, as it said it.
     """
 
-    def __init__(self, text: str, *, code: int | None = None, reason: str = "") -> None:
+    def __init__(self, text: str, *, code: int | None = None, reason: str = "", unreachable: bool = False) -> None:
         super().__init__(text)
+        self.unreachable = unreachable
         self.code = code
         self.reason = reason

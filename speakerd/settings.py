@@ -124,6 +124,24 @@ class Retry(_Section):
         return self
 
 
+class Rotate(_Section):
+    """When a connection is replaced by a fresh one, before the service cuts it."""
+
+    after: float = Field(
+        default=540.0, description="The age in seconds from which the next silence is used for it.", ge=5, le=86400
+    )
+    at_latest: float = Field(
+        default=3420.0, description="The age in seconds at which it is done even without a silence.", ge=5, le=86400
+    )
+
+    @model_validator(mode="after")
+    def _silence_has_a_chance(self) -> Self:
+        if self.after >= self.at_latest:
+            text = f"after ({self.after:g}) must be below at_latest ({self.at_latest:g})"
+            raise ContradictionError(text, ("after",), ("at_latest",))
+        return self
+
+
 class Live(_Section):
     """The connection to the Live API."""
 
@@ -145,6 +163,7 @@ class Live(_Section):
     context: Context = Context()
     turn_detection: TurnDetection = TurnDetection()
     retry: Retry = Retry()
+    rotate: Rotate = Rotate()
 
     @field_validator("base_url")
     @classmethod

@@ -1,33 +1,61 @@
-"""The line to the Live API: it dials, listens, and dials again for as long as it runs."""
+"""The line to the Live API: it dials, listens, and dials again for as long as it runs.
+
+A connection is replaced in a silence before the service cuts it; one that is lost is made again, and the sentence
+that waits for its answer is told again from its start.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from speakerd.errors import LinkError
-from speakerd.live.events import Event, GoingAway, Resumable, ToolCall
+from speakerd.live.events import INPUT_RATE, Event, GoingAway, Resumable, ToolCall
+from speakerd.live.handle import Handle
 from speakerd.live.verdict import Next, Verdict, verdict
 from speakerd.state import Line
 
 if TYPE_CHECKING:
     from speakerd.live.session import Session
-    from speakerd.settings import Retry
+    from speakerd.settings import Live
 
 log = logging.getLogger(__name__)
 
 STALE_S = 1.0
 """Sound that waits longer than this is not sent any more: the connection that keeps it waiting is dead."""
 
+BACKLOG = 48_000
+"""Bytes that a second of sound takes on the wire, in messages of 20 ms: base64, JSON and TLS included (measured)."""
+
 LONG_WAIT_S = 60.0
 """Pause after a refusal for quota; the service counts requests by the minute."""
 
+DIAL_GAP_S = 1.0
+"""Never more than one dial in this time, whatever happens."""
+
+AT_ONCE_S = 0.25
+"""The pause before the first try after a loss: as good as none, and different in every house of a street."""
+
+SILENCE_S = 1.0
+"""A silence is one when it has lasted this long; the handle of the turn before it has come by then."""
+
+MARGIN_S = 3.0
+"""A server that will hang up is left this long before it does, silence or not."""
+
+SOON_S = 10.0
+"""What a server that hangs up "soon" is taken to mean."""
+
 Dial = Callable[[str | None], AbstractAsyncContextManager["Session"]]
+"""Opens a connection, with a handle or without."""
+
+UntilReachable = Callable[[], Coroutine[Any, Any, None]]
+"""Waits until the server, which cannot be reached now, can be."""
 
 
 class Owner(Protocol):
@@ -42,23 +70,41 @@ class Owner(Protocol):
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound were handed to the socket."""
 
+    def is_quiet(self) -> bool:
+        """Say whether nobody talks, nothing is played and no answer is waited for."""
+
+    def to_tell_again(self) -> bytes:
+        """Return the sound of the utterance that no server has answered, up to now."""
+
+
+class _Rotation(Exception):  # noqa: N818 - it is no error
+    """Ends the talk on a connection that is to be replaced; its text says on what occasion."""
+
 
 class Link:
     """Keeps one connection at a time and takes the room's sound to it."""
 
-    def __init__(self, dial: Dial, retry: Retry, send_bytes: int, owner: Owner) -> None:
-        """Prepare; ``send_bytes`` of sound go into one message to the server."""
+    def __init__(
+        self, dial: Dial, until_reachable: UntilReachable, settings: Live, handle: Handle, owner: Owner
+    ) -> None:
+        """Prepare; nothing is dialled before ``run``."""
         self._dial = dial
-        self._retry = retry
-        self._send_bytes = send_bytes
+        self._until_reachable = until_reachable
+        self._settings = settings
+        self._handle = handle
         self._owner = owner
+        self._send_bytes = settings.send_ms * INPUT_RATE // 1000 * 2
         self._session: Session | None = None
-        self._handle: str | None = None
         self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._unsent = bytearray()
+        self._dialled_at = self._since = time.monotonic()
+        self._dialled_at -= DIAL_GAP_S
+        self._failures = 0
+        self._cut_off_at = float("inf")  # when the server will hang up, as it said
+        self._going_away = asyncio.Event()
 
     def send(self, pcm: bytes) -> None:
-        """Take a period of the room's sound; without a connection it is gone."""
+        """Take a period of the room's sound; without a connection it is not kept here."""
         if self._session is None:
             return
         if self._unsent or len(pcm) != self._send_bytes:
@@ -76,103 +122,151 @@ class Link:
 
     async def run(self) -> NoReturn:
         """Stay connected for ever; leave by cancellation only."""
-        failures, since = 0, time.monotonic()
+        why = ""
         while True:
-            resumed, up_at = self._handle is not None, None
+            await asyncio.sleep(self._dialled_at + DIAL_GAP_S - time.monotonic())
+            self._dialled_at = time.monotonic()
+            resumed, up_at = self._handle.value is not None, None
             try:
-                async with self._dial(self._handle) as session:
+                async with self._dial(self._handle.value) as session:
                     up_at = time.monotonic()
-                    self._came_up(session, resumed, failures, up_at - since)
-                    await self._converse(session)
+                    self._came_up(session, resumed=resumed, why=why)
+                    why = await self._converse(session)
+                    self._since = time.monotonic()
             except LinkError as error:
-                now = time.monotonic()
-                if up_at is not None:
-                    since = now
-                    failures = 0 if now - up_at >= self._retry.healthy_after else failures
-                failures += 1
-                what = verdict(error, resumed=resumed, during_setup=up_at is None)
-                pause = self._went_down(error, what, failures, was_up=up_at is not None)
+                why = ""
+                await self._pause(error, self._went_down(error, resumed, up_at))
             finally:
                 self._session = None
-            await asyncio.sleep(pause)
 
-    async def _converse(self, session: Session) -> NoReturn:
+    async def _converse(self, session: Session) -> str:
+        """Talk until the connection is to be replaced; return on what occasion."""
+        occasion = ""
         try:
-            async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(self._listen(session), name="events")
-                both_ways.create_task(self._speak(session), name="uplink")
+            async with asyncio.TaskGroup() as together:
+                together.create_task(self._listen(session), name="events")
+                together.create_task(self._speak(session), name="uplink")
+                together.create_task(self._grow_old(), name="rotation")
         except* LinkError as group:
-            first = group.exceptions[0]
-            raise first from first.__cause__
-        raise AssertionError("unreachable: both tasks end only by an exception")
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+        except* _Rotation as group:
+            occasion = str(group.exceptions[0])
+        return occasion
 
     async def _listen(self, session: Session) -> None:
         async for event in session.events():
             match event:
                 case Resumable(handle):
-                    self._handle = handle
+                    self._handle.keep(handle)
                 case ToolCall():
                     log.warning("the model asks for a function that this device does not have; refused")
                     await session.refuse(event)
                 case GoingAway(seconds):
-                    when = "soon" if seconds is None else f"in {seconds:g} s"
-                    log.info("the server will hang up %s; the conversation goes on with the next connection", when)
+                    self._cut_off_at = time.monotonic() + (SOON_S if seconds is None else seconds)
+                    self._going_away.set()
             self._owner.happened(event)
 
     async def _speak(self, session: Session) -> NoReturn:
         while True:
-            pcm = await self._outbox.get()
-            try:
-                async with asyncio.timeout(STALE_S):
-                    if pcm is None:
-                        await session.end_audio()
-                        continue
-                    await session.send_audio(pcm)
-            except TimeoutError as error:
-                raise LinkError(f"the connection took no sound for {STALE_S:g} s", code=1006) from error
-            self._owner.sound_left(len(pcm))
+            await self._send(session, await self._outbox.get())
 
-    def _came_up(self, session: Session, resumed: bool, failures: int, down_s: float) -> None:
+    async def _send(self, session: Session, pcm: bytes | None) -> None:
+        try:
+            async with asyncio.timeout(STALE_S):
+                while session.backlog() > BACKLOG:  # noqa: ASYNC110 - the kernel does not tell when it shrinks
+                    await asyncio.sleep(0.02)
+                if pcm is None:
+                    await session.end_audio()
+                    return
+                await session.send_audio(pcm)
+        except TimeoutError as error:
+            raise LinkError(f"the connection took no sound for {STALE_S:g} s", code=1006) from error
+        self._owner.sound_left(len(pcm))
+
+    async def _grow_old(self) -> NoReturn:
+        """Leave the connection in a silence when it is old or the server will hang up; at last without one."""
+        rotate, up_at = self._settings.rotate, time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rotate.after):
+                await self._going_away.wait()
+        quiet_since = time.monotonic()
+        while True:
+            await asyncio.sleep(0.1)
+            now = time.monotonic()
+            if not self._owner.is_quiet():
+                quiet_since = now
+            if now > min(self._cut_off_at - MARGIN_S, up_at + rotate.at_latest):
+                raise _Rotation("at the last moment")
+            if self._handle.value is not None and now - quiet_since >= SILENCE_S:
+                raise _Rotation("in a silence")
+
+    def _came_up(self, session: Session, *, resumed: bool, why: str) -> None:
         self._outbox = asyncio.Queue()
         self._unsent.clear()
+        self._cut_off_at = float("inf")
+        self._going_away.clear()
         self._session = session
+        gap = time.monotonic() - self._since
         how = "conversation resumed" if resumed else "new conversation"
-        log.info(
-            "connected: %s%s",
-            how,
-            f" after {down_s:.1f} s" if failures else "",
-            extra={"event": "link-up", "resumed": resumed, "seconds": round(down_s, 3)},
-        )
+        if why:
+            log.info("connection replaced %s, %s, %.0f ms without one", why, how, gap * 1000,
+                     extra={"event": "link-rotated", "resumed": resumed, "seconds": round(gap, 3)})  # fmt: skip
+        else:
+            after = f" after {gap:.1f} s" if self._failures else ""
+            log.info("connected: %s%s", how, after,
+                     extra={"event": "link-up", "resumed": resumed, "seconds": round(gap, 3)})  # fmt: skip
         self._owner.line_changed(Line.UP, None)
+        self._tell_again()
 
-    def _went_down(self, error: LinkError, what: Verdict, failures: int, *, was_up: bool) -> float:
-        """Tell everybody, once for each outage; return how long to wait before the next dial, in seconds."""
-        if what.next is Next.FORGET:
-            self._handle = None
-        pause = self._pause(what, failures)
-        # An outage of a night is one line at its start and one at its end, not three thousand.
-        level = logging.DEBUG if failures > 1 and not was_up else logging.WARNING
-        if what.next is Next.PERSON and level == logging.WARNING:
-            level = logging.ERROR
-        advice = f"; {what.advice}" if what.advice else ""
-        log.log(
-            level,
-            "%s: %s%s; next try in %.0f s",
-            "disconnected" if was_up else "cannot connect",
-            error,
-            advice,
-            pause,
-            extra={"event": "link-lost" if was_up else "link-refused", "code": error.code},
+    def _tell_again(self) -> None:
+        """Put the sentence that waits for its answer in front of what is said from now on."""
+        again = self._owner.to_tell_again()
+        if not again:
+            return
+        for at in range(0, len(again), self._send_bytes):
+            self._outbox.put_nowait(again[at : at + self._send_bytes])
+        seconds = len(again) / 2 / INPUT_RATE
+        log.info(
+            "the sentence that was not answered is told again: %.1f s",
+            seconds,
+            extra={"event": "told-again", "seconds": seconds},
         )
-        self._owner.line_changed(Line.DOWN, what.advice or None)
-        return pause
 
-    def _pause(self, what: Verdict, failures: int) -> float:
+    def _went_down(self, error: LinkError, resumed: bool, up_at: float | None) -> Verdict:
+        """Tell everybody, once for each outage; return what to do."""
+        now = time.monotonic()
+        if up_at is not None:
+            self._since = now
+            # A server that accepts and hangs up has not earned a quick return.
+            self._failures = 0 if now - up_at >= self._settings.retry.healthy_after else self._failures
+        self._failures += 1
+        what = verdict(error, resumed=resumed, during_setup=up_at is None)
+        if what.next is Next.FORGET:
+            self._handle.forget()
+        # An outage of a night is one line at its start and one at its end, not three thousand.
+        first = self._failures == 1 or up_at is not None
+        level = logging.DEBUG if not first else logging.ERROR if what.next is Next.PERSON else logging.WARNING
+        advice = f"; {what.advice}" if what.advice else ""
+        text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")
+        log.log(level, "%s: %s%s", text, error, advice, extra={"event": event, "code": error.code})
+        self._owner.line_changed(Line.DOWN, what.advice or None)
+        return what
+
+    async def _pause(self, error: LinkError, what: Verdict) -> None:
+        """Wait before the next dial; news that the network is back cut it short."""
+        retry = self._settings.retry
         match what.next:
             case Next.WAIT:
-                return LONG_WAIT_S
+                pause = LONG_WAIT_S
             case Next.PERSON:
-                return self._retry.longest
-        steps = min(failures - 1, 16)  # more would only overflow
-        spread = random.uniform(1.0, 1.25)  # noqa: S311 - so that a street's speakers do not all dial at once
-        return min(self._retry.first * 2.0**steps * spread, self._retry.longest)
+                pause = retry.longest
+            case _ if self._failures == 1:
+                pause = AT_ONCE_S * random.random()  # noqa: S311 - a street's speakers shall not dial together
+            case _:
+                spread = random.uniform(1.0, 1.25)  # noqa: S311
+                pause = min(retry.first * 2.0 ** min(self._failures - 2, 16) * spread, retry.longest)
+        try:
+            async with asyncio.timeout(pause):
+                await (self._until_reachable() if error.unreachable else asyncio.Event().wait())
+        except TimeoutError:
+            return

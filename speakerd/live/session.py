@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import websockets.exceptions
 from google import genai
@@ -21,6 +21,7 @@ from google.genai import errors, types
 from speakerd.errors import LinkError
 from speakerd.live.events import Event, ToolCall, events_of
 from speakerd.live.setup import setup_of
+from speakerd.live.wire import Wire
 from speakerd.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ _WEBSOCKET = {
 class Session:
     """An open connection. Sounds go out, events come in; it ends with ``LinkError``."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, wire: Wire) -> None:
         self._session = session
+        self._wire = wire
+
+    def backlog(self) -> int:
+        """Return how many bytes that were sent have not arrived."""
+        return self._wire.backlog()
 
     async def send_audio(self, pcm: bytes) -> None:
         """Send sound of the room: S16_LE, mono, 16 kHz."""
@@ -110,13 +116,14 @@ class Caller:
     def __init__(self, settings: Settings, key: str) -> None:
         """Prepare to dial with this key; nothing is sent yet."""
         self._settings = settings
+        self._wire: Wire
         self._client = genai.Client(
             api_key=key,
             vertexai=False,  # or the environment could turn it into another service
             http_options=types.HttpOptions(
                 api_version=settings.live.api_version,
                 base_url=settings.live.base_url,
-                async_client_args=dict(_WEBSOCKET),
+                async_client_args={**_WEBSOCKET, "create_connection": self._connected},
             ),
         )
 
@@ -144,10 +151,15 @@ class Caller:
                 status = error.response.status_code
                 raise LinkError(f"the server answers HTTP {status}", code=status) from error
             except (OSError, websockets.exceptions.WebSocketException, ValueError, AttributeError) as error:
-                raise LinkError(_network(error, limit)) from error
+                unreachable = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+                raise LinkError(_network(error, limit), unreachable=unreachable) from error
             if session.setup_complete is None:
                 raise LinkError("the server's first message is not the answer to our setup", code=1007)
-            yield Session(session)
+            yield Session(session, self._wire)
+
+    def _connected(self, *arguments: Any, **named: Any) -> Wire:
+        self._wire = Wire(*arguments, **named)
+        return self._wire
 
 
 def _closed(error: errors.APIError) -> LinkError:

@@ -95,6 +95,11 @@ class Reply:
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, timeout)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the reply that began is here."""
+        return self._complete
+
     def close(self) -> None:
         """Send the reader home."""
         with self._changed:

@@ -146,4 +146,8 @@ async def household(
                 **card.environment, "SSL_CERT_FILE": str(live.ca_file), "GEMINI_API_KEY": key, **(environment or {})
             }  # fmt: skip
             async with daemon(settings, **variables) as running:
-                yield Household(card, live, running)
+                try:
+                    yield Household(card, live, running)
+                except BaseException:
+                    print(*running.lines, sep="\n")  # shown beside the failure
+                    raise

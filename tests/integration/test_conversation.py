@@ -95,8 +95,6 @@ ODD_FRAMES = [
     '{"voiceActivityDetectionSignal":{"vadSignalType":"VAD_SIGNAL_TYPE_SOS"}}',
     '{"usageMetadata":{}}',
     '{"usageMetadata":{"promptTokensDetails":[{"modality":"SMELL","tokenCount":1}]}}',
-    '{"goAway":{}}',
-    '{"goAway":{"timeLeft":"9.5s"}}',
     '{"sessionResumptionUpdate":{}}',
     '{"sessionResumptionUpdate":{"resumable":false}}',
     '{"sessionResumptionUpdate":{"newHandle":"","resumable":true}}',
@@ -314,3 +312,35 @@ async def test_what_was_said_is_in_the_journal_only_on_request(tmp_path: Path) -
         await home.live.wait_for("turn_complete", timeout=30)
         await home.daemon.until(event="transcript-heard")
         await home.daemon.until(event="transcript-said")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"when": {"event": "speech_start", "connection": 1, "after": 0.8}, "do": {"reset": True}},
+        {"when": {"event": "speech_end", "connection": 1}, "do": {"reset": True}},
+        {"when": {"event": "speech_start", "connection": 1, "after": 0.5}, "do": {"refuse": 3}},
+    ],
+    ids=["in-mid-sentence", "between-question-and-answer", "outage-while-speaking"],
+)
+async def test_no_word_is_lost_with_a_connection(tmp_path: Path, fault: dict[str, object]) -> None:
+    """The whole sentence reaches the next connection, once, and is answered."""
+    async with household(tmp_path, QUICK | {"faults": [fault]}) as home:
+        await home.live.wait_for("setup")
+        await asyncio.sleep(1)
+        home.card.speak(GO_FORWARD)
+        await home.daemon.until(event="told-again", timeout=30)
+        await home.live.wait_for("turn_complete", timeout=30)
+        heard = home.live.heard(2)
+        words = GO_FORWARD[12_000:64_000]  # from its first word to its last
+        assert heard.count(words) == 1
+        await home.hear(home.live.answers[-1].pcm)
+        assert len([event for event in home.live.events if event.kind == "turn"]) <= 2
+
+
+async def test_a_network_that_swallows_everything_is_given_up_within_seconds(tmp_path: Path) -> None:
+    """A connection that is dead without saying so is noticed by what it does not take."""
+    script = {"faults": [{"when": {"event": "setup", "connection": 1, "after": 1.0}, "do": {"freeze": 120}}]}
+    async with household(tmp_path, script) as home:
+        await home.daemon.until(event="link-up")
+        await home.daemon.until(event="link-lost", timeout=90)

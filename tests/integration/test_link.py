@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from speakerd.host.network import until_reachable
 from speakerd.live.events import Event
+from speakerd.live.handle import Handle
 from speakerd.live.link import Link
 from speakerd.live.session import Caller
 from speakerd.settings import Settings
@@ -29,6 +34,8 @@ class Listener:
     lines: list[tuple[Line, str | None]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     left: int = 0
+    quiet: bool = True
+    again: bytes = b""
 
     def line_changed(self, line: Line, trouble: str | None) -> None:
         self.lines.append((line, trouble))
@@ -38,6 +45,13 @@ class Listener:
 
     def sound_left(self, octets: int) -> None:
         self.left += octets
+
+    def is_quiet(self) -> bool:
+        return self.quiet
+
+    def to_tell_again(self) -> bytes:
+        again, self.again = self.again, b""
+        return again
 
     async def up(self, times: int = 1) -> None:
         """Wait until the line has come up so many times."""
@@ -60,17 +74,21 @@ class Call:
 
 
 @contextlib.asynccontextmanager
-async def call(directory: Path, script: dict[str, Any] | None = None, **live_settings: object) -> AsyncIterator[Call]:
+async def call(
+    directory: Path, script: dict[str, Any] | None = None, handle: Handle | None = None, **live_settings: object
+) -> AsyncIterator[Call]:
     options = LiveApiOptions(directory, script=Script.model_validate(script or {}), keys=frozenset({KEY}))
     async with LiveApi(options) as live:
         settings = Settings.model_validate(
-            {"live": {"base_url": live.url, "retry": {"first": 0.2, "longest": 1.0}, **live_settings}}
+            {"live": {"base_url": live.url, "retry": {"first": 0.5, "longest": 1.0}, **live_settings}}
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(live.ca_file))
             caller = Caller(settings, KEY)
         owner = Listener()
-        link = Link(caller.dial, settings.live.retry, settings.live.send_ms * 32, owner)
+        server = urlsplit(live.url)
+        reachable = functools.partial(until_reachable, server.hostname or "", server.port or 443)
+        link = Link(caller.dial, reachable, settings.live, handle or Handle(None, "m"), owner)
         running = asyncio.create_task(link.run())
         try:
             yield Call(live, link, owner)
@@ -177,9 +195,10 @@ async def test_a_conversation_that_the_server_has_forgotten_is_begun_anew(tmp_pa
 )
 async def test_whatever_the_server_does_the_line_is_there_afterwards(tmp_path: Path, fault: dict[str, Any]) -> None:
     """Floods, giant messages, nonsense, hang-ups and cut lines: a question asked afterwards is answered."""
-    script = {"thinking": 0, "pace": 50, "faults": [{"when": {"event": "idle"}, "do": fault}]}
+    script = {"thinking": 0, "pace": 50, "faults": [{"when": {"event": "audio", "count": 10}, "do": fault}]}
     async with call(tmp_path, script) as on:
         await on.owner.up()
+        await on.say(bytes(PERIOD * 100))
         await on.live.wait_for("fault")
         await asyncio.sleep(2)
         await until(lambda: on.owner.lines[-1][0] is Line.UP, "the line", 20)
@@ -195,3 +214,97 @@ async def test_a_bad_key_is_not_dialled_with_again_and_again(tmp_path: Path) -> 
         assert on.owner.lines[0] == (Line.DOWN, on.owner.lines[0][1])
         assert "check the API key" in (on.owner.lines[0][1] or "")
         assert len(on.owner.lines) <= 3  # live.retry.longest is a second here
+
+
+async def test_a_sentence_without_an_answer_is_told_again_before_anything_else(tmp_path: Path) -> None:
+    """What a lost connection had not answered goes out first, faster than speech, and then what is said now."""
+    script = {"faults": [{"when": {"event": "audio", "count": 20}, "do": {"reset": True}}]}
+    async with call(tmp_path, script) as on:
+        await on.owner.up()
+        on.owner.again = GO_FORWARD[: PERIOD * 100]
+        await on.say(GO_FORWARD[: PERIOD * 20])
+        await on.owner.up(2)
+        await on.say(GO_FORWARD[PERIOD * 100 : PERIOD * 110])
+        await on.live.wait_for("audio", connection=2, count=110)
+        assert on.live.heard(2) == GO_FORWARD[: PERIOD * 110]
+
+
+async def test_a_connection_is_replaced_in_a_silence_before_the_server_cuts_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told that the server will hang up, it waits until nobody talks, and nobody notices the change."""
+    caplog.set_level(logging.INFO, "speakerd")
+    script = {"faults": [{"when": {"event": "idle"}, "do": {"go_away": 30.0}}]}
+    async with call(tmp_path, script) as on:
+        await on.owner.up()
+        on.owner.quiet = False
+        await on.live.wait_for("go_away")
+        await asyncio.sleep(2)
+        assert not [event for event in on.live.events if event.connection == 2], "cut into the conversation"
+        on.owner.quiet = True
+        await on.live.wait_for("resumed")
+        await on.owner.up(2)
+        first_closed = await on.live.wait_for("close", connection=1)
+        second_opened = await on.live.wait_for("open", connection=2)
+        assert first_closed.detail["code"] == 1000
+        assert first_closed.at < second_opened.at, "the service refuses two connections of one conversation"
+    assert [line for line, _ in on.owner.lines] == [Line.UP, Line.UP], "the light need not know"
+    assert "connection replaced in a silence" in caplog.text
+
+
+async def test_where_there_is_no_silence_it_is_replaced_at_the_last_moment(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A talk that does not pause is cut by us, with its handle, rather than by the server."""
+    caplog.set_level(logging.INFO, "speakerd")
+    script = {"faults": [{"when": {"event": "idle"}, "do": {"go_away": 5.0}}]}
+    async with call(tmp_path, script) as on:
+        on.owner.quiet = False
+        told = await on.live.wait_for("go_away")
+        closed = await on.live.wait_for("close", connection=1)
+        assert closed.detail["by"] == "client"
+        assert closed.at < told.at + 5
+        await on.owner.up(2)
+    assert "at the last moment" in caplog.text
+
+
+async def test_an_old_connection_is_replaced_without_being_told_to(tmp_path: Path) -> None:
+    """Our own clock does not wait for the server's warning."""
+    async with call(tmp_path, rotate={"after": 5, "at_latest": 60}) as on:
+        await on.live.wait_for("resumed", timeout=15)
+
+
+async def test_a_restart_goes_on_with_the_conversation(tmp_path: Path) -> None:
+    """The handle outlives the process, and is only for its owner to read."""
+    file = tmp_path / "handle.json"
+    async with call(tmp_path / "one", handle=Handle(file, "m")) as on:
+        await on.live.wait_for("handle")
+        await until(file.exists, "the file")
+    assert file.stat().st_mode & 0o777 == 0o600
+    handle = Handle(file, "m").value
+    assert handle
+    assert Handle(file, "another model").value is None
+
+
+async def test_never_more_than_one_dial_a_second(tmp_path: Path) -> None:
+    """A server that hangs up on everybody is not hammered."""
+    script = {"faults": [{"when": {"event": "setup", "times": "always"}, "do": {"close": 1011}}]}
+    async with call(tmp_path, script) as on:
+        await asyncio.sleep(6)
+        dials = [event.at for event in on.live.events if event.kind == "open"]
+    assert 3 <= len(dials) <= 7
+    assert min(later - sooner for sooner, later in itertools.pairwise(dials)) > 0.9
+
+
+async def test_the_end_of_a_long_outage_is_noticed_at_once(tmp_path: Path) -> None:
+    """While the next dial is far away, the server's return is seen within seconds."""
+    async with call(tmp_path, retry={"first": 20.0, "longest": 60.0}) as on:
+        await on.owner.up()
+        await on.live.go_dark()
+        await until(lambda: on.owner.lines[-1][0] is Line.DOWN, "the loss")
+        await asyncio.sleep(4)  # the second try has failed, the third would come after 20 s
+        loop = asyncio.get_running_loop()
+        await on.live.come_back()
+        back = loop.time()
+        await on.owner.up(2)
+        assert loop.time() - back < 5

@@ -13,7 +13,7 @@ PACKAGE = Path(speakerd.__file__).parent
 LAYERS = [
     {"errors"},
     {"state", "settings", "yaml_file", "mistakes", "live.events", "live.verdict"},
-    {"sound", "panel", "host", "live.key", "live.setup", "live.session"},
+    {"sound", "panel", "host", "live.key", "live.handle", "live.setup", "live.wire", "live.session"},
     {"live.link", "assistant"},
     {"app", "ask", "simulate"},
     {"cli", "__main__"},

@@ -1,0 +1,31 @@
+"""The socket below a connection: how much of what was sent has not arrived."""
+
+import array
+import asyncio
+import fcntl
+import socket
+import termios
+
+from websockets.asyncio.client import ClientConnection
+
+USER_TIMEOUT_MS = 10_000
+"""The kernel gives up a connection whose data nobody has acknowledged for this long (tcp(7), TCP_USER_TIMEOUT)."""
+
+
+class Wire(ClientConnection):
+    """A client connection that knows its backlog."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the kernel notice a dead peer; without this it takes a quarter of an hour."""
+        super().connection_made(transport)
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+    def backlog(self) -> int:
+        """Return how many bytes are on their way: in our buffer, or sent and not acknowledged."""
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            return 0  # just closed, which the receiving side reports
+        unacknowledged = array.array("i", [0])
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, unacknowledged)
+        return int(self.transport.get_write_buffer_size()) + unacknowledged[0]

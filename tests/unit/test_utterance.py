@@ -1,0 +1,85 @@
+"""What was last said, until it is answered."""
+
+from speakerd.sound.utterance import ANSWER_MS, LONGEST_MS, PREROLL_MS, Utterance
+
+
+def period(number: int) -> bytes:
+    return number.to_bytes(2, "little") * 320
+
+
+class Room:
+    """A room that counts its periods."""
+
+    def __init__(self) -> None:
+        self.utterance = Utterance(20)
+        self.number = 0
+
+    def passes(self, ms: int, *, talking: bool = False) -> None:
+        for _ in range(ms // 20):
+            self.number += 1
+            self.utterance.hear(period(self.number), talking=talking)
+
+    def told(self) -> list[int]:
+        pcm = self.utterance.to_tell_again()
+        return [int.from_bytes(pcm[at : at + 2], "little") for at in range(0, len(pcm), 640)]
+
+
+def test_in_a_silent_room_there_is_nothing_to_tell() -> None:
+    """Silence is not told again."""
+    room = Room()
+    room.passes(5000)
+    assert room.told() == []
+
+
+def test_a_sentence_is_told_from_before_its_start_until_now() -> None:
+    """The softest first sound of a word comes along, and what was said while there was no connection."""
+    room = Room()
+    room.passes(2000)
+    room.passes(1000, talking=True)
+    room.passes(300)
+    assert room.told() == list(range(100 - PREROLL_MS // 20 + 1, 165 + 1))
+
+
+def test_a_sentence_is_told_again_once() -> None:
+    """If even the second telling finds no answer, it is not repeated for ever."""
+    room = Room()
+    room.passes(1000, talking=True)
+    assert room.told()
+    room.passes(200)
+    assert room.told() == []
+
+
+def test_the_next_sentence_is_told_in_its_turn() -> None:
+    """After an answer a new sentence counts anew."""
+    room = Room()
+    room.passes(1000, talking=True)
+    assert room.told()
+    room.utterance.answered()
+    room.passes(1000)
+    room.passes(100, talking=True)
+    assert room.told()[-5:] == list(range(101, 106))
+
+
+def test_an_answered_sentence_is_not_told_again() -> None:
+    """What the server has begun to answer has reached it."""
+    room = Room()
+    room.passes(1000, talking=True)
+    room.utterance.answered()
+    assert room.told() == []
+
+
+def test_a_sentence_that_nobody_answers_is_given_up() -> None:
+    """Whoever spoke has given up by then too."""
+    room = Room()
+    room.passes(1000, talking=True)
+    room.passes(ANSWER_MS)
+    assert room.told() == []
+
+
+def test_it_is_bounded() -> None:
+    """A television that never stops does not fill the memory."""
+    room = Room()
+    room.passes(LONGEST_MS * 2, talking=True)
+    told = room.told()
+    assert len(told) == LONGEST_MS // 20
+    assert told[-1] == room.number
