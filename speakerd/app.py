@@ -7,12 +7,14 @@ import contextlib
 import functools
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from speakerd.assistant import Assistant
+from speakerd.errors import SpeakerdError
 from speakerd.host import service
 from speakerd.host.network import until_reachable
 from speakerd.host.threads import PatientThreads
@@ -40,16 +42,26 @@ def run(settings: Settings) -> int:
 
 def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
     """Run a program's coroutine; SIGTERM and SIGINT cancel it, and it then counts as ended well."""
+    failed: list[BaseException] = []
 
     async def guarded() -> int:
-        task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
         loop.set_default_executor(PatientThreads())
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel if task else loop.stop)
+            loop.add_signal_handler(number, task.cancel)
+
+        def thread_died(died: threading.ExceptHookArgs) -> None:
+            """End the process: a speaker without one of its threads would look alive and be deaf or dumb."""
+            failed.append(died.exc_value or SystemError())
+            loop.call_soon_threadsafe(task.cancel)
+
+        threading.excepthook = thread_died
         try:
             return await main or 0
         except asyncio.CancelledError:
+            if failed:
+                raise failed[0] from None
             return 0
 
     return asyncio.run(guarded())
@@ -79,9 +91,15 @@ async def _speaker(settings: Settings, key: str) -> None:
         assistant.started()
         service.tell("READY=1")
         try:
-            await link.run()
-        finally:
-            service.tell("STOPPING=1")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(link.run(), name="link")
+                try:
+                    await asyncio.Event().wait()
+                finally:  # silence first; hanging up takes its time
+                    service.tell("STOPPING=1")
+                    speaker.drop()
+        except* SpeakerdError as failures:
+            raise failures.exceptions[0] from None
 
 
 def _state_file(name: str) -> Path | None:

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from speakerd.errors import HardwareError, SpeakerdError
-from speakerd.live.events import INPUT_RATE, Audio, GenerationComplete, Heard, Interrupted, Said, TurnComplete
+from speakerd.host.threads import PatientThreads
+from speakerd.live.events import (
+    INPUT_RATE,
+    OUTPUT_RATE,
+    Audio,
+    GenerationComplete,
+    Heard,
+    Interrupted,
+    Said,
+    ToolCall,
+    TurnComplete,
+)
 from speakerd.live.session import Caller, Session
 from speakerd.settings import Settings
 from speakerd.settings import Speaker as SpeakerSettings
@@ -37,6 +48,7 @@ async def ask(settings: Settings, key: str, question: Path, output: Path | None)
         SpeakerdError: the file is no sound, the service cannot be reached or gives no answer, or the loudspeaker
             or ``output`` fails.
     """
+    asyncio.get_running_loop().set_default_executor(PatientThreads())
     pcm = read_sound(question)
     if output:
         check_writable(output)
@@ -87,7 +99,9 @@ async def _listen(session: Session, answer: Answer, player: "_Player | None", pa
     """Collect the answer until its turn is complete."""
     async for event in session.events():
         match event:
-            case Audio(pcm):
+            case Audio(pcm, rate):
+                if rate != OUTPUT_RATE:
+                    raise SpeakerdError(f"the answer has {rate} Hz and cannot be played")
                 answer.pcm += pcm
                 if patience.when() is not None:
                     patience.reschedule(asyncio.get_running_loop().time() + PATIENCE_S)
@@ -95,8 +109,12 @@ async def _listen(session: Session, answer: Answer, player: "_Player | None", pa
                     player.reply.write(pcm)
             case GenerationComplete() if player:
                 player.reply.complete()
-            case Interrupted() if player:
-                player.speaker.drop()
+            case Interrupted():
+                answer.pcm.clear()
+                if player:
+                    player.speaker.drop()
+            case ToolCall():
+                await session.refuse(event)
             case Heard(text):
                 answer.heard += text
             case Said(text):

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from speakerd.live.events import (
     OUTPUT_RATE,
@@ -107,7 +107,7 @@ class Assistant:
 
     def microphone_changed(self, trouble: str | None) -> None:
         """Learn that the microphone failed, or works (again)."""
-        if trouble is not None:
+        if trouble is not None and "microphone" not in self._lost:
             self._now(talking=False, leaving=False)
             self.link.end_sound()
         self._device("microphone", trouble)
@@ -124,14 +124,15 @@ class Assistant:
 
     def line_changed(self, line: Line, trouble: str | None) -> None:
         """Learn that the line went up or down, and what a person must do about it."""
-        if line is Line.DOWN:
-            if not self._reply.is_complete:
-                log.warning("the connection broke in the middle of an answer; the rest of it is lost",
-                            extra={"event": "answer-lost"})  # fmt: skip
-            self._reply.end_turn()  # what has come of it is still played
-            self._now(waiting=False, leaving=False)
-        self._trouble("link", trouble)
-        self._now(line=line)
+        # Also a connection that takes the place of another one never goes on with an answer of the former.
+        if not self._reply.is_complete:
+            log.warning(
+                "the connection broke in the middle of an answer; the rest of it is lost",
+                extra={"event": "answer-lost"},
+            )
+        self._reply.end_turn()  # what has come of it is still played
+        down = {"waiting": False, "leaving": False} if line is Line.DOWN else {}
+        self._trouble("link", trouble, line=line, **down)
 
     def is_quiet(self) -> bool:
         """Say whether a pause in the connection would go unnoticed."""
@@ -177,9 +178,9 @@ class Assistant:
 
     # What follows.
 
-    def _now(self, **changes: object) -> None:
+    def _now(self, **changes: Any) -> None:
         """Change facts, and show the state where it changes with them."""
-        self._facts = dataclasses.replace(self._facts, **changes)  # type: ignore[arg-type]
+        self._facts = dataclasses.replace(self._facts, **changes)
         state = self.state
         if state is self._shown:
             return
@@ -206,13 +207,17 @@ class Assistant:
         if waiting is None:
             log.warning("%s", trouble, extra={"event": "device-lost", "device": name})
             loop = asyncio.get_running_loop()
-            waiting = loop.call_later(LOST_S, self._trouble, name, trouble)
+            waiting = loop.call_later(LOST_S, self._call_for_help, name, trouble)
         self._lost[name] = waiting
 
-    def _trouble(self, where: str, trouble: str | None) -> None:
+    def _call_for_help(self, name: str, trouble: str) -> None:
+        log.error("the %s does not come back by itself: %s", name, trouble, extra={"event": "device-missing"})
+        self._trouble(name, trouble)
+
+    def _trouble(self, where: str, trouble: str | None, **changes: Any) -> None:
         """Note what a person must do about a part of the speaker, or that nothing must be done any more."""
         if trouble is None:
             self._troubles.pop(where, None)
         else:
             self._troubles[where] = trouble
-        self._now(trouble="; ".join(self._troubles.values()) or None)
+        self._now(trouble="; ".join(self._troubles.values()) or None, **changes)

@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speakerd import __version__
-from speakerd.errors import SettingsError, SpeakerdError
+from speakerd.errors import LinkError, SettingsError, SpeakerdError
 from speakerd.simulate.arguments import add_demo_arguments, add_stand_in_arguments
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # until the event loop takes them over
     from speakerd.app import run
     from speakerd.host.log import set_up
 
@@ -124,13 +127,20 @@ def _ask(arguments: argparse.Namespace) -> int:
     from speakerd.ask import ask
     from speakerd.host.log import set_up
     from speakerd.live.key import read_key
+    from speakerd.live.verdict import Next, verdict
 
     settings = _settings(arguments)
     set_up(settings.log)
     if arguments.transcript:
         assistant = settings.assistant.model_copy(update={"transcripts": True})
         settings = settings.model_copy(update={"assistant": assistant})
-    answer = asyncio.run(ask(settings, read_key(), arguments.file, arguments.output))
+    try:
+        answer = asyncio.run(ask(settings, read_key(), arguments.file, arguments.output))
+    except LinkError as error:
+        what = verdict(error, resumed=False, during_setup=True)
+        if what.next is not Next.PERSON:
+            raise
+        raise SettingsError([str(error), what.advice]) from error
     if arguments.transcript:
         print(f"heard: {answer.heard.strip()}\nsaid: {answer.said.strip()}")
     if arguments.output:

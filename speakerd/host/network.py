@@ -23,7 +23,7 @@ async def until_reachable(host: str, port: int) -> None:
         await asyncio.Event().wait()
     with _news() as news:
         while True:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, OSError):  # ENOBUFS: more news than fits is news too
                 async with asyncio.timeout(PROBE_S):
                     await news()
             if await _accepts(host, port):

@@ -95,8 +95,10 @@ class Link:
         self._owner = owner
         self._send_bytes = settings.send_ms * INPUT_RATE // 1000 * 2
         self._session: Session | None = None
-        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
+        self._grace_until = 0.0  # until then, sound may wait behind a sentence that is told again
         self._unsent = bytearray()
+        self._told: Verdict | None = None  # what the journal knows of the present outage
         self._dialled_at = self._since = time.monotonic()
         self._dialled_at -= DIAL_GAP_S
         self._failures = 0
@@ -113,12 +115,17 @@ class Link:
                 return
             pcm = bytes(self._unsent)
             self._unsent.clear()
-        self._outbox.put_nowait(pcm)
+        self._put(pcm)
 
     def end_sound(self) -> None:
         """Tell the server that the microphone is silent for now: closed, not merely quiet."""
+        self._unsent.clear()
         if self._session is not None:
-            self._outbox.put_nowait(None)
+            self._put(None)
+
+    def _put(self, pcm: bytes | None) -> None:
+        """Queue sound, or its end, with the time at which it is too old to be sent."""
+        self._outbox.put_nowait((max(time.monotonic() + STALE_S, self._grace_until), pcm))
 
     async def run(self) -> NoReturn:
         """Stay connected for ever; leave by cancellation only."""
@@ -168,11 +175,12 @@ class Link:
 
     async def _speak(self, session: Session) -> NoReturn:
         while True:
-            await self._send(session, await self._outbox.get())
+            stale_at, pcm = await self._outbox.get()
+            await self._send(session, pcm, stale_at)
 
-    async def _send(self, session: Session, pcm: bytes | None) -> None:
+    async def _send(self, session: Session, pcm: bytes | None, stale_at: float) -> None:
         try:
-            async with asyncio.timeout(STALE_S):
+            async with asyncio.timeout(stale_at - time.monotonic()):
                 while session.backlog() > BACKLOG:  # noqa: ASYNC110 - the kernel does not tell when it shrinks
                     await asyncio.sleep(0.02)
                 if pcm is None:
@@ -180,7 +188,7 @@ class Link:
                     return
                 await session.send_audio(pcm)
         except TimeoutError as error:
-            raise LinkError(f"the connection took no sound for {STALE_S:g} s", code=1006) from error
+            raise LinkError(f"the connection is too slow: sound waited {STALE_S:g} s", code=1006) from error
         self._owner.sound_left(len(pcm))
 
     async def _grow_old(self) -> NoReturn:
@@ -203,6 +211,8 @@ class Link:
     def _came_up(self, session: Session, *, resumed: bool, why: str) -> None:
         self._outbox = asyncio.Queue()
         self._unsent.clear()
+        self._grace_until = 0.0
+        self._told = None
         self._cut_off_at = float("inf")
         self._going_away.clear()
         self._session = session
@@ -223,9 +233,10 @@ class Link:
         again = self._owner.to_tell_again()
         if not again:
             return
-        for at in range(0, len(again), self._send_bytes):
-            self._outbox.put_nowait(again[at : at + self._send_bytes])
         seconds = len(again) / 2 / INPUT_RATE
+        self._grace_until = time.monotonic() + STALE_S + seconds
+        for at in range(0, len(again), self._send_bytes):
+            self._put(again[at : at + self._send_bytes])
         log.info(
             "the sentence that was not answered is told again: %.1f s",
             seconds,
@@ -240,11 +251,13 @@ class Link:
             # A server that accepts and hangs up has not earned a quick return.
             self._failures = 0 if now - up_at >= self._settings.retry.healthy_after else self._failures
         self._failures += 1
-        what = verdict(error, resumed=resumed, during_setup=up_at is None)
+        what = verdict(error, resumed=resumed, during_setup=up_at is None, failures=self._failures)
         if what.next is Next.FORGET:
             self._handle.forget()
-        # An outage of a night is one line at its start and one at its end, not three thousand.
-        first = self._failures == 1 or up_at is not None
+        # An outage of a night is one line at its start and one at its end, not three thousand; what changes about it
+        # is told once more.
+        first = up_at is not None or what != self._told
+        self._told = what
         level = logging.DEBUG if not first else logging.ERROR if what.next is Next.PERSON else logging.WARNING
         advice = f"; {what.advice}" if what.advice else ""
         text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")

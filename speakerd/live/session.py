@@ -18,7 +18,7 @@ import websockets.exceptions
 from google import genai
 from google.genai import errors, types
 
-from speakerd.errors import LinkError
+from speakerd.errors import LinkError, SpeakerdError
 from speakerd.live.events import Event, ToolCall, events_of
 from speakerd.live.setup import setup_of
 from speakerd.live.wire import Wire
@@ -46,6 +46,18 @@ _WEBSOCKET = {
     # A server may put half a minute of sound into one frame; the default of 1 MiB would end the connection.
     "max_size": 8 << 20,
 }
+
+
+_UNUSABLE = (
+    OSError,
+    websockets.exceptions.WebSocketException,
+    ImportError,  # a SOCKS proxy in the environment asks for a library
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
+"""What a network, a proxy or a server that speaks something else makes of a dial."""
 
 
 class Session:
@@ -94,8 +106,10 @@ class Session:
                 failure = _closed(error)
                 if failure.code is not None and failure.code >= 1000:
                     raise failure from error
-                log.warning("the server reports an error and goes on: %s", failure)
-            except (TypeError, ValueError, AttributeError) as error:
+                if not bad_frames:
+                    log.warning("the server reports an error and keeps the connection: %s", failure.code)
+                bad_frames += 1
+            except (TypeError, ValueError, AttributeError, RecursionError) as error:
                 # A frame that the SDK cannot parse; the socket is still good and the next frame is whole.
                 if not bad_frames:
                     log.warning("a message of the server makes no sense and is skipped (%s)", type(error).__name__)
@@ -117,7 +131,7 @@ class Caller:
         """Prepare to dial with this key; nothing is sent yet."""
         self._settings = settings
         self._wire: Wire
-        self._client = genai.Client(
+        self._client = _client(
             api_key=key,
             vertexai=False,  # or the environment could turn it into another service
             http_options=types.HttpOptions(
@@ -150,7 +164,7 @@ class Caller:
             except websockets.exceptions.InvalidStatus as error:
                 status = error.response.status_code
                 raise LinkError(f"the server answers HTTP {status}", code=status) from error
-            except (OSError, websockets.exceptions.WebSocketException, ValueError, AttributeError) as error:
+            except _UNUSABLE as error:
                 unreachable = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
                 raise LinkError(_network(error, limit), unreachable=unreachable) from error
             if session.setup_complete is None:
@@ -160,6 +174,16 @@ class Caller:
     def _connected(self, *arguments: Any, **named: Any) -> Wire:
         self._wire = Wire(*arguments, **named)
         return self._wire
+
+
+def _client(**named: Any) -> genai.Client:
+    try:
+        return genai.Client(**named)
+    except (OSError, ValueError, ImportError) as error:
+        text = (
+            f"the network cannot be set up ({error}); look at SSL_CERT_FILE and the proxy variables (HTTPS_PROXY …)"
+        )
+        raise SpeakerdError(text) from error
 
 
 def _closed(error: errors.APIError) -> LinkError:
@@ -187,5 +211,7 @@ def _network(error: Exception, limit: float) -> str:
             return f"the server cannot be reached: {os.strerror(number)}"
         case OSError():
             return f"the server cannot be reached: {error}"
+        case ImportError():
+            return f"the proxy in the environment cannot be used: {error}"
         case _:
             return f"the server does not speak the Live API ({type(error).__name__})"

@@ -37,11 +37,16 @@ _BAD_KEY = re.compile(r"api.?key|unregistered callers|permission.denied|unauthen
 _BAD_MODEL = re.compile(r"is not found for api version|not supported for bidigeneratecontent", re.IGNORECASE)
 
 
-def verdict(error: LinkError, *, resumed: bool, during_setup: bool) -> Verdict:
+PATIENCE = 3
+"""A handle with which so many dials in a row came to nothing is no better than one that was refused."""
+
+
+def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: int = 1) -> Verdict:
     """Return what to do after ``error``.
 
     ``resumed`` says that the connection was dialled with a handle; ``during_setup`` that it failed before the
-    server had accepted the session, which is where it refuses handles and settings.
+    server had accepted the session, which is where it refuses handles and settings; ``failures`` is the number of
+    failures in a row, this one included.
     """
     if _QUOTA.search(error.reason) or error.code == 429:
         return Verdict(Next.WAIT)
@@ -49,9 +54,12 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool) -> Verdict:
         return Verdict(Next.PERSON, _KEY)
     if _BAD_MODEL.search(error.reason) or error.code == 404:
         return Verdict(Next.PERSON, _MODEL)
-    if during_setup and error.code is not None and error.code >= 1000 and resumed:
-        # A bad handle is refused with 1007 or 1008, and with 1011 while the service still holds the old session.
-        return Verdict(Next.FORGET)
+    if during_setup and resumed and not error.unreachable:
+        # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
+        # for as long as the service still holds the old connection.
+        if error.code in (1007, 1008) or failures >= PATIENCE:
+            return Verdict(Next.FORGET)
+        return Verdict(Next.RESUME)
     if during_setup and error.code in (1007, 1008):
         return Verdict(Next.PERSON, _SETUP)
     return Verdict(Next.RESUME)

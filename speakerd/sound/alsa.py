@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,8 @@ from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
 from speakerd.sound.reply import PERIOD_MS, Reply
 
+log = logging.getLogger(__name__)
+
 XRUN = -errno.EPIPE
 """What pyalsaaudio returns, rather than raises, for an overrun or underrun; the device is ready again."""
 
@@ -34,7 +37,10 @@ CAPTURE_BUFFER_PERIODS = 8
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 """Pauses before a lost device is tried again; the last one repeats for ever."""
 
-STOP_S = 1.0
+WARN_EVERY_S = 60.0
+"""A machine that is too busy is not made busier by its journal."""
+
+STOP_S = 0.6
 """How long to wait for a thread at the end; a driver that holds it longer is left behind."""
 
 Report = Callable[[str | None], None]
@@ -59,13 +65,13 @@ def open_pcm(kind: int, device: str, rate: int, channels: int, period: int, peri
             periodsize=period,
             periods=periods,
         )
+        # The constructor takes what the card offers instead of what was asked, and says nothing.
+        got = pcm.info()
     except alsaaudio.ALSAAudioError as error:
         raise HardwareError(why_not(device, str(error), capture=capture)) from error
-    # The constructor takes what the card offers instead of what was asked, and says nothing.
-    got = pcm.info()
     offered = (got["rate"], got["channels"], got["format_name"])
     if offered != (rate, channels, "S16_LE"):
-        pcm.close()
+        _close(pcm)
         raise HardwareError(
             f"{device} offers {offered[0]} Hz, {offered[1]} channels, {offered[2]} instead of {rate} Hz, {channels}, "
             f"S16_LE; let ALSA convert: name it plughw:… instead of hw:… (speakerd devices lists the names)"
@@ -91,6 +97,7 @@ class _Owner:
         """Prepare; ``use`` opens the device, works until ``stopping``, closes it, or raises HardwareError."""
         self.stopping = threading.Event()
         self.failures = 0
+        self._warned_at = float("-inf")
         self._use = use
         self._report = report
         self._loop = asyncio.get_running_loop()
@@ -108,6 +115,13 @@ class _Owner:
         """Report, from the thread, that the device works."""
         self.failures = 0
         self.call(self._report, None)
+
+    def warn(self, text: str) -> None:
+        """Tell of something that was lost, once a minute at the most."""
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            log.warning("%s", text, extra={"event": "xrun"})
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function in the event loop, from the thread."""
@@ -150,47 +164,58 @@ class Microphone:
             alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
         )
         try:
-            self._owner.opened()
-            self._listen(pcm)
+            self._listen(pcm, period)
         except alsaaudio.ALSAAudioError as error:
             raise HardwareError(f"the microphone went away: {error}") from error
         finally:
-            pcm.close()
+            _close(pcm)
 
-    def _listen(self, pcm: alsaaudio.PCM) -> None:
-        step = self._settings.channels
-        runaway = _Runaway(self._settings.period_ms)
+    def _listen(self, pcm: alsaaudio.PCM, period: int) -> None:
+        step, octets = self._settings.channels, period * 2
+        pace, pending, works = _Pace(), b"", False
         while not self._owner.stopping.is_set():
             frames, data = pcm.read()
-            runaway.check()
             if frames == XRUN:
                 self.overruns += 1
+                self._owner.warn("the machine was too busy to hear everything: some sound was lost")
                 continue
+            if pace.is_real(frames) and not works:
+                works = True
+                self._owner.opened()
             if step > 1:
                 data = memoryview(data).cast("h")[::step].tobytes()
-            if data:
-                self._owner.call(self._hear, data)
+            # A card may give pieces of a length of its own; everything after this counts in our periods.
+            pending += data
+            while len(pending) >= octets:
+                self._owner.call(self._hear, pending[:octets])
+                pending = pending[octets:]
 
 
-class _Runaway:
+class _Pace:
     """Notices a device that has died and returns sound without waiting for it, as PulseAudio's plug-in can."""
 
-    _EVERY_S = 2.0
+    _WINDOW = INPUT_RATE // 2
 
-    def __init__(self, period_ms: int) -> None:
-        self._every = round(self._EVERY_S * 1000 / period_ms)
-        self._reads = 0
+    def __init__(self) -> None:
+        self._frames = 0
+        self._empty = 0
         self._since = time.monotonic()
+        self._real = False
 
-    def check(self) -> None:
-        """Count a read; raise HardwareError where two seconds of sound came in under half a second."""
-        self._reads += 1
-        if self._reads < self._every:
-            return
-        now = time.monotonic()
-        if now - self._since < self._EVERY_S / 4:
-            raise HardwareError("the microphone delivers sound faster than time passes: it is gone")
-        self._reads, self._since = 0, now
+    def is_real(self, frames: int) -> bool:
+        """Count a read; return whether the device was seen to keep time.
+
+        Raises:
+            HardwareError: half a second of sound came within an eighth of a second, or a hundred reads brought none.
+        """
+        self._frames += frames
+        self._empty = 0 if frames else self._empty + 1
+        if self._frames >= self._WINDOW or self._empty >= 100:
+            now = time.monotonic()
+            if now - self._since < self._WINDOW / INPUT_RATE / 4 or self._empty:
+                raise HardwareError("the microphone delivers sound faster than time passes: it is gone")
+            self._frames, self._since, self._real = 0, now, True
+        return self._real
 
 
 class Speaker:
@@ -246,6 +271,8 @@ class Speaker:
         )
         try:
             self._buffer_frames = pcm.info()["buffer_size"]
+            if self._owner.failures:
+                self._reply.cut()  # what was said to a loudspeaker that was not there is not said later
             self._owner.opened()
             while (block := self._reply.begin()) is not None:
                 self._play(pcm, block)
@@ -253,7 +280,7 @@ class Speaker:
             raise HardwareError(f"the loudspeaker went away: {error}") from error
         finally:
             _silence(pcm)  # close() would first play what is left
-            pcm.close()
+            _close(pcm)
 
     def _play(self, pcm: alsaaudio.PCM, block: bytes | None) -> None:
         """Play from this block on, until the queue and then the device are empty, or until a cut."""
@@ -282,6 +309,7 @@ class Speaker:
                 raise
             if frames == XRUN:
                 self.underruns += 1  # nothing of the block was taken
+                self._owner.warn("the machine was too busy to play without a gap")
             else:
                 block = block[frames * 2 :]
 
@@ -299,6 +327,11 @@ class Speaker:
         """Return for how many seconds the device will go on sounding without more."""
         free = pcm.avail()
         return (self._buffer_frames - free) / OUTPUT_RATE if free >= 0 else 0.0
+
+
+def _close(pcm: alsaaudio.PCM) -> None:
+    with contextlib.suppress(alsaaudio.ALSAAudioError):  # a device that is gone may complain of its own end
+        pcm.close()
 
 
 def _silence(pcm: alsaaudio.PCM) -> None:

@@ -49,7 +49,7 @@ def why_not(device: str, reason: str, *, capture: bool) -> str:
     setting = "microphone.device" if capture else "speaker.device"
     listed = f"`speakerd devices` lists what there is; put one of them under {setting}"
     if "busy" in reason:
-        who = holders(_node(device, capture=capture))
+        who = holders(_node(device, capture=capture), "c" if capture else "p")
         by = f"in use by {', '.join(who)}; stop it" if who else "in use by another program; stop that"
         return f"the {what} {device} is {by}, or choose another device ({listed})"
     if re.search("No such|not found|Unknown|Invalid argument", reason):
@@ -59,19 +59,23 @@ def why_not(device: str, reason: str, *, capture: bool) -> str:
     return f"the {what} {device} cannot be opened: {reason}"
 
 
-def holders(node: Path) -> list[str]:
-    """Return who has ``node`` (a device file, or a directory of them) open, as in ``mpd (pid 812)``.
+def holders(node: Path, direction: str) -> list[str]:
+    """Return who else has ``node`` open, as in ``mpd (pid 812)``.
 
-    Another user's programs are seen by root only.
+    ``node`` is a device file, or a directory in which those of one direction count, "c" for capture, "p" for
+    playback. Another user's programs are seen by root only.
     """
     found = []
     for process in PROC.glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
         try:
             opened = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115 - not a real path
             name = (process / "comm").read_text().strip()
         except OSError:
             continue  # it has ended, or is not ours to see
-        if any(path == str(node) or path.startswith(f"{node}/pcm") for path in opened):
+        in_directory = re.compile(rf"{re.escape(str(node))}/pcmC\d+D\d+{direction}")
+        if any(path == str(node) or in_directory.fullmatch(path) for path in opened):
             found.append(f"{name} (pid {process.name})")
     return sorted(found)
 

@@ -1,5 +1,6 @@
 """Sound files: any that libsndfile reads, as the Live API wants them, and replies as WAV."""
 
+import io
 import os
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def read_sound(path: Path) -> bytes:
     if path.is_dir():
         raise SpeakerdError(f"{path} is a directory; name a sound file, for example a WAV")
     try:
-        with path.open("rb") as file:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        # Read whole, so that a pipe does as well as a file.
+        samples, rate = soundfile.read(io.BytesIO(path.read_bytes()), dtype="float32", always_2d=True)
     except OSError as error:
         raise SpeakerdError(f"{path}: {error.strerror or error}") from error
     except soundfile.LibsndfileError as error:
@@ -38,7 +39,7 @@ def check_writable(path: Path) -> None:
     """Raise SpeakerdError if ``write_reply`` could not write there; nothing is written yet."""
     if path.is_dir():
         raise SpeakerdError(f"{path} is a directory; name the file to write, for example {path / 'answer.wav'}")
-    if _kind(path) not in soundfile.available_formats():
+    if _kind(path) not in ("WAV", "FLAC", "OGG"):
         raise SpeakerdError(f"{path}: cannot write this kind of file; end its name in .wav, .flac or .ogg")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise SpeakerdError(f"{path}: cannot be written; is its directory there and yours?")

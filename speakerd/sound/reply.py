@@ -39,6 +39,7 @@ class Reply:
         self._odd = b""  # half a sample, until its other half comes
         self._first_at: float | None = None
         self._complete = True
+        self._in_turn = False
         self._cut_at: float | None = None
         self._closed = False
         self._idle = True  # the reader has nothing in hand and nothing in the device
@@ -62,6 +63,7 @@ class Reply:
             self._pieces.append(memoryview(pcm))
             self._queued += len(pcm)
             self._complete = self._idle = False
+            self._in_turn = True
             self._changed.notify_all()
             return True
 
@@ -76,6 +78,7 @@ class Reply:
         """Learn that the turn is over: the next sound belongs to another reply."""
         with self._changed:
             self._cut_at = None
+            self._in_turn = False
         self.complete()
 
     def cut(self) -> int:
@@ -85,7 +88,8 @@ class Reply:
             self._pieces.clear()
             self._odd = b""
             self._complete = True
-            self._cut_at = time.monotonic()
+            # An interruption that comes after the end of its turn must not cost the next answer its start.
+            self._cut_at = time.monotonic() if self._in_turn else None
             self._cuts += 1
             self._changed.notify_all()
             return dropped // BYTES_PER_MS

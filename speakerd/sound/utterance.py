@@ -48,11 +48,6 @@ class Utterance:
         while len(self._periods) > self._preroll:
             self._periods.popleft()
 
-    def forget(self) -> None:
-        """Wipe everything."""
-        self.answered()
-        self._periods.clear()
-
     def to_tell_again(self) -> bytes:
         """Return the utterance that still waits for its answer, from its start until now; each is returned once."""
         if not self._begun or self._told_again:

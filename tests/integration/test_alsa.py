@@ -98,6 +98,7 @@ async def test_the_microphone_hears_every_sample(card: SimulatedCard) -> None:
     card.speak(said)
     async with ear.listening():
         await until(lambda: said in ear.pcm, "the spoken words")
+        await until(lambda: ear.reports, "the report")
     assert ear.reports == [None]
 
 
@@ -191,6 +192,7 @@ async def test_an_overrun_costs_its_own_length_and_no_more(card: SimulatedCard) 
         said = ramp(INPUT_RATE, 0.3)
         card.speak(said)
         await until(lambda: said in ear.pcm, "what is said after it")
+        await until(lambda: ear.reports, "the report")
     assert ear.reports == [None]
 
 
@@ -199,15 +201,17 @@ async def test_a_card_that_is_unplugged_comes_back_with_its_plug(card: Simulated
     ear, mouth, said = Ear(), Mouth(), ramp(OUTPUT_RATE, 0.2, step=13)
     async with ear.listening(), mouth.talking():
         mouth.say(ramp(OUTPUT_RATE, 3))
-        await until(lambda: card.played() and ear.pcm, "sound")
+        await until(lambda: card.played() and ear.reports and mouth.reports, "sound")
         card.unplug()
         await until(lambda: len(ear.reports) >= 2 and len(mouth.reports) >= 2, "the loss of both")
         card.replug()
+        mouth.reply.write(ramp(OUTPUT_RATE, 3))  # said to a loudspeaker that is not there
         await until(lambda: ear.reports[-1] is None and mouth.reports[-1] is None, "their return")
-        mouth.reply.cut()
+        before = len(card.played())
         mouth.reply.end_turn()
         mouth.say(said)
         await until(lambda: card.played().endswith(said), "the next reply")
+        assert card.played()[before:] == said, "old answers are not told later"
         card.speak(said)
         await until(lambda: said in ear.pcm, "the next words")
     assert "the microphone went away: No such device" in (ear.reports[1] or "")
@@ -253,18 +257,19 @@ async def test_a_busy_device_says_so(card: SimulatedCard) -> None:
 
 
 def holders_of_lock(card: SimulatedCard) -> list[str]:
-    return holders(card._path("mic", "timeline"))
+    return holders(card._path("mic", "timeline"), "c")
 
 
 def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
     """The program that keeps a device file open is found by name and number."""
     node = tmp_path / "pcmC0D0c"
     node.touch()
-    assert holders(node) == []
+    assert holders(node, "c") == []
     with node.open() as file, subprocess.Popen(["sleep", "30"], stdin=file) as other:
         file.close()
         try:
-            assert holders(node) == holders(tmp_path) == [f"sleep (pid {other.pid})"]
+            assert holders(node, "c") == holders(tmp_path, "c") == [f"sleep (pid {other.pid})"]
+            assert holders(tmp_path, "p") == []
         finally:
             other.kill()
 
@@ -283,13 +288,18 @@ def test_each_reason_has_its_advice(reason: str, words: str) -> None:
     assert words in why_not("mic", reason, capture=True)
 
 
-async def test_a_device_that_dies_by_racing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dead device that returns sound without waiting is closed, not streamed."""
-    runaway = alsa._Runaway(period_ms=20)
-    for _ in range(99):
-        runaway.check()
+def test_a_device_that_dies_by_racing_is_given_up() -> None:
+    """A dead device that returns sound, or nothing, without waiting is closed, not streamed."""
+    pace = alsa._Pace()
+    for _ in range(24):
+        assert not pace.is_real(320)
     with pytest.raises(HardwareError, match="faster than time"):
-        runaway.check()
+        pace.is_real(320)
+    pace = alsa._Pace()
+    for _ in range(99):
+        pace.is_real(0)
+    with pytest.raises(HardwareError, match="faster than time"):
+        pace.is_real(0)
 
 
 async def test_threads_end_with_their_devices(card: SimulatedCard) -> None:

@@ -103,6 +103,7 @@ ODD_FRAMES = [
     '{"toolCall":{"functionCalls":[{"name":"no_id"}]}}',
     '{"setupComplete":{}}',
     '{"setupComplete":true}',
+    "[" * 100_000,
 ]
 
 
@@ -235,17 +236,16 @@ async def test_a_refusal_that_only_a_person_can_mend_is_shown_as_an_error(
 
 
 async def test_a_speaker_without_its_sound_devices_stays_up_and_says_so(tmp_path: Path) -> None:
-    """With no card it says which device is missing, connects all the same, and works when the card comes."""
+    """Without its microphone it says which one is missing, connects all the same, and calls for a person."""
     async with household(tmp_path, QUICK, microphone={"device": "nowhere"}) as home:
         await home.daemon.until(event="device-lost", device="microphone")
         await home.live.wait_for("setup")
         lost = next(entry for entry in home.daemon.journal if entry.get("event") == "device-lost")
         assert "nowhere" in lost["message"]
         assert "speakerd devices" in lost["message"]
-        home.card.unplug()
-        home.card.replug()
+        await home.daemon.until(20, event="device-missing", level="error")
+        await home.daemon.until(state="error")
         assert home.daemon.process.returncode is None
-        await home.daemon.until(20, state="error")
 
 
 async def test_a_card_that_is_pulled_out_and_put_back_goes_on(tmp_path: Path) -> None:
@@ -281,6 +281,23 @@ async def test_the_service_manager_is_told(tmp_path: Path) -> None:
             async with asyncio.timeout(5):
                 while b"STOPPING=1" not in told:
                     told += await loop.sock_recv(notify, 4096) + b"\n"
+
+
+async def test_a_service_manager_that_has_gone_is_no_trouble(tmp_path: Path) -> None:
+    """A variable left behind by a terminal or a container does not stop the speaker."""
+    async with household(tmp_path, environment={"NOTIFY_SOCKET": str(tmp_path / "gone")}) as home:
+        await home.daemon.until(event="link-up")
+
+
+async def test_an_outage_and_a_wrong_key_are_both_told(tmp_path: Path) -> None:
+    """When the network comes late and then the key is refused, the journal says what to do about the key."""
+    faults = [
+        {"when": {"connection": number}, "do": {"http": status}} for number, status in ((1, 503), (2, 403), (3, 403))
+    ]
+    async with household(tmp_path, {"faults": faults}) as home:
+        await home.daemon.until(level="warning", event="link-refused", code=503)
+        await home.daemon.until(level="error", event="link-refused", code=403)
+        assert any("check the API key" in entry["message"] for entry in home.daemon.journal)
 
 
 async def test_nothing_can_be_connected_to(tmp_path: Path) -> None:
@@ -343,4 +360,5 @@ async def test_a_network_that_swallows_everything_is_given_up_within_seconds(tmp
     script = {"faults": [{"when": {"event": "setup", "connection": 1, "after": 1.0}, "do": {"freeze": 120}}]}
     async with household(tmp_path, script) as home:
         await home.daemon.until(event="link-up")
-        await home.daemon.until(event="link-lost", timeout=90)
+        # The ping would notice after 80 s at the earliest; what is not taken shows much sooner.
+        await home.daemon.until(event="link-lost", timeout=60)

@@ -86,9 +86,21 @@ def test_what_arrives_late_of_a_cut_reply_is_dropped_until_its_turn_ends() -> No
     assert read_all(reply) == sound(100, 2)
 
 
+def test_an_interruption_after_the_end_of_the_turn_costs_the_next_answer_nothing() -> None:
+    """The order of the two messages is the server's business."""
+    reply = new()
+    reply.write(sound(500))
+    reply.end_turn()
+    reply.cut()
+    assert reply.write(sound(100, 2))
+    reply.complete()
+    assert read_all(reply) == sound(100, 2)
+
+
 def test_a_turn_that_never_ends_does_not_make_the_speaker_dumb() -> None:
     """If the end of the interrupted turn gets lost, the next answer is heard all the same."""
     reply = new()
+    reply.write(sound(100))
     reply.cut()
     reply._cut_at = time.monotonic() - LATE_S
     assert reply.write(sound(100))

@@ -51,12 +51,19 @@ def test_each_failure_of_a_fresh_dial_has_its_verdict(code: int | None, reason: 
     [
         (1008, "BidiGenerateContent session not found"),
         (1007, "Request contains an invalid argument."),
-        (1011, "Internal error encountered."),
     ],
 )
 def test_a_refused_handle_is_forgotten(code: int, reason: str) -> None:
     """A conversation that the service does not know any more is not asked for again."""
     assert verdict(LinkError("x", code=code, reason=reason), resumed=True, during_setup=True).next is Next.FORGET
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1006, 1011, 503])
+def test_a_handle_outlives_a_hiccup_and_not_a_row_of_them(code: int | None) -> None:
+    """A connection that breaks while it resumes costs the conversation only when it does so again and again."""
+    error = LinkError("x", code=code)
+    told = [verdict(error, resumed=True, during_setup=True, failures=number).next for number in (1, 2, 3)]
+    assert told == [Next.RESUME, Next.RESUME, Next.FORGET]
 
 
 @pytest.mark.parametrize(
@@ -76,4 +83,7 @@ def test_a_conversation_that_breaks_off_is_resumed(code: int, reason: str) -> No
 
 def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
     """While the internet is away, the handle is kept for when it comes back."""
-    assert verdict(LinkError("no route"), resumed=True, during_setup=True).next is Next.RESUME
+    assert (
+        verdict(LinkError("no route", unreachable=True), resumed=True, during_setup=True, failures=9).next
+        is Next.RESUME
+    )
