@@ -208,7 +208,7 @@ class _Picture:
         axes.axhline(0, color=GREY, lw=0.8)
         up, down = self._flow("audio"), self._flow("audio_out")
         moments = (np.arange(len(up)) + 0.5) * FLOW_S
-        scale = 0.8 / max(up.max(), down.max(), 1.0)
+        scale = 0.8 / max(float(np.max(up)), float(np.max(down)), 1.0)
         for flow, state, sign in ((up, State.LISTENING, 1), (down, State.SPEAKING, -1)):
             axes.bar(moments, sign * scale * flow, FLOW_S * 0.76, color=_hex(colour_of(state)), lw=0)
         free = 0.0

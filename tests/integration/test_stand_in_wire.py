@@ -320,7 +320,7 @@ async def test_an_answer_may_be_a_recording(tmp_path: Path) -> None:
         await caller.until("generationComplete")
         sound = np.frombuffer(sound_of(caller.messages), "<i2")
         assert len(sound) == 24_000
-        assert np.abs(np.fft.rfft(sound)).argmax() == 440
+        assert np.argmax(np.abs(np.fft.rfft(sound))) == 440
 
 
 async def test_what_was_heard_is_transcribed(tmp_path: Path) -> None:
