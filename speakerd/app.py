@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from speakerd.assistant import Assistant
-from speakerd.errors import SpeakerdError
+from speakerd.errors import Cure, SpeakerdError
 from speakerd.host import service
 from speakerd.host.network import until_reachable
 from speakerd.host.threads import PatientThreads
 from speakerd.live.handle import Handle
 from speakerd.live.key import read_key
-from speakerd.live.link import Dial, Link, UntilReachable
+from speakerd.live.link import Cures, Dial, Link
 from speakerd.panel.light import SimulatedLight
 from speakerd.settings import Settings
 from speakerd.sound.alsa import Microphone, Speaker
@@ -83,7 +83,7 @@ async def _speaker(settings: Settings, key: str) -> None:
     light = _StatusLight(SimulatedLight())
     assistant = Assistant(reply, light, settings.microphone.period_ms, transcripts=settings.assistant.transcripts)
     handle = Handle(_state_file("handle.json"), settings.assistant.model)
-    link = Link(dialler(settings, key), _until_reachable(settings), settings.live, handle, assistant)
+    link = Link(dialler(settings, key), _cures(settings), settings.live, handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
     microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed)
     assistant.link, assistant.speaker = link, speaker
@@ -108,9 +108,9 @@ def _state_file(name: str) -> Path | None:
     return Path(directory) / name if directory else None
 
 
-def _until_reachable(settings: Settings) -> UntilReachable:
+def _cures(settings: Settings) -> Cures:
     server = urlsplit(settings.live.base_url or "https://generativelanguage.googleapis.com")
-    return functools.partial(until_reachable, server.hostname or "", server.port or 443)
+    return {Cure.NETWORK: functools.partial(until_reachable, server.hostname or "", server.port or 443)}
 
 
 def dialler(settings: Settings, key: str) -> Dial:

@@ -11,6 +11,8 @@ Each is raised at the edge where a library's own exception was caught, ``from`` 
 that names the file, the line or the device and says what to do.
 """
 
+import enum
+
 
 class SpeakerdError(Exception):
     """Anything that speakerd itself reports; its text is fit for a person."""
@@ -28,16 +30,26 @@ class HardwareError(SpeakerdError):
     """A device cannot be opened, or went away while it was in use."""
 
 
+class Cure(enum.Enum):
+    """What will end a failure of the connection, where that is known: worth waiting for, instead of a fixed time."""
+
+    NETWORK = "the server can be reached"
+    CLOCK = "the clock is set"
+
+
 class LinkError(SpeakerdError):
     """The connection to the Live API could not be made, or was lost.
 
     ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where
-    the network failed before either, and ``unreachable`` where not even a TCP connection came about. ``reason`` is
-    what the server said, as it said it.
+    the network failed before either. ``reason`` is what the server said, as it said it. ``cure`` is what would end
+    the failure, and ``advice`` what only a person can do about it, where either is known on the spot.
     """
 
-    def __init__(self, text: str, *, code: int | None = None, reason: str = "", unreachable: bool = False) -> None:
+    def __init__(
+        self, text: str, *, code: int | None = None, reason: str = "", cure: Cure | None = None, advice: str = ""
+    ) -> None:
         super().__init__(text)
-        self.unreachable = unreachable
         self.code = code
         self.reason = reason
+        self.cure = cure
+        self.advice = advice

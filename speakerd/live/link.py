@@ -11,11 +11,11 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from speakerd.errors import LinkError
+from speakerd.errors import Cure, LinkError
 from speakerd.live.events import INPUT_RATE, Event, GoingAway, Resumable, ToolCall
 from speakerd.live.handle import Handle
 from speakerd.live.verdict import Next, Verdict, verdict
@@ -54,8 +54,8 @@ SOON_S = 10.0
 Dial = Callable[[str | None], AbstractAsyncContextManager["Session"]]
 """Opens a connection, with a handle or without."""
 
-UntilReachable = Callable[[], Coroutine[Any, Any, None]]
-"""Waits until the server, which cannot be reached now, can be."""
+Cures = Mapping[Cure, Callable[[], Coroutine[Any, Any, None]]]
+"""For each cure what waits for it; for ever, where it turns out to be the wrong one."""
 
 
 class Owner(Protocol):
@@ -84,12 +84,10 @@ class _Rotation(Exception):  # noqa: N818 - it is no error
 class Link:
     """Keeps one connection at a time and takes the room's sound to it."""
 
-    def __init__(
-        self, dial: Dial, until_reachable: UntilReachable, settings: Live, handle: Handle, owner: Owner
-    ) -> None:
+    def __init__(self, dial: Dial, cures: Cures, settings: Live, handle: Handle, owner: Owner) -> None:
         """Prepare; nothing is dialled before ``run``."""
         self._dial = dial
-        self._until_reachable = until_reachable
+        self._cures = cures
         self._settings = settings
         self._handle = handle
         self._owner = owner
@@ -280,6 +278,6 @@ class Link:
                 pause = min(retry.first * 2.0 ** min(self._failures - 2, 16) * spread, retry.longest)
         try:
             async with asyncio.timeout(pause):
-                await (self._until_reachable() if error.unreachable else asyncio.Event().wait())
+                await (self._cures[error.cure]() if error.cure else asyncio.Event().wait())
         except TimeoutError:
             return

@@ -8,9 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ from google.genai import errors, types
 from speakerd.errors import LinkError, SpeakerdError
 from speakerd.live.events import Event, ToolCall, events_of
 from speakerd.live.setup import setup_of
+from speakerd.live.trouble import UNUSABLE, trouble
 from speakerd.live.wire import Wire
 from speakerd.settings import Settings
 
@@ -46,18 +44,6 @@ _WEBSOCKET = {
     # A server may put half a minute of sound into one frame; the default of 1 MiB would end the connection.
     "max_size": 8 << 20,
 }
-
-
-_UNUSABLE = (
-    OSError,
-    websockets.exceptions.WebSocketException,
-    ImportError,  # a SOCKS proxy in the environment asks for a library
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-)
-"""What a network, a proxy or a server that speaks something else makes of a dial."""
 
 
 class Session:
@@ -164,9 +150,8 @@ class Caller:
             except websockets.exceptions.InvalidStatus as error:
                 status = error.response.status_code
                 raise LinkError(f"the server answers HTTP {status}", code=status) from error
-            except _UNUSABLE as error:
-                unreachable = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-                raise LinkError(_network(error, limit), unreachable=unreachable) from error
+            except UNUSABLE as error:
+                raise trouble(error, limit) from error
             if session.setup_complete is None:
                 raise LinkError("the server's first message is not the answer to our setup", code=1007)
             yield Session(session, self._wire)
@@ -194,24 +179,3 @@ def _ended(code: int, reason: str) -> LinkError:
     if code == 1006:
         return LinkError("the connection broke off", code=code)
     return LinkError(f"the server ended the connection ({code} {reason.strip()})", code=code, reason=reason)
-
-
-def _network(error: Exception, limit: float) -> str:
-    """Say in plain words what the network did."""
-    match error:
-        case TimeoutError():
-            return f"no answer from the server within {limit:g} s"
-        case socket.gaierror():
-            return "the server's name is not found (no internet, or no DNS)"
-        case ssl.SSLCertVerificationError():
-            return f"the server's certificate is not to be trusted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS fails: {error.reason or error}"
-        case OSError(errno=int(number)):
-            return f"the server cannot be reached: {os.strerror(number)}"
-        case OSError():
-            return f"the server cannot be reached: {error}"
-        case ImportError():
-            return f"the proxy in the environment cannot be used: {error}"
-        case _:
-            return f"the server does not speak the Live API ({type(error).__name__})"

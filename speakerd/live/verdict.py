@@ -48,13 +48,15 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
     server had accepted the session, which is where it refuses handles and settings; ``failures`` is the number of
     failures in a row, this one included.
     """
+    if error.advice:
+        return Verdict(Next.PERSON, error.advice)
     if _QUOTA.search(error.reason) or error.code == 429:
         return Verdict(Next.WAIT)
     if _BAD_KEY.search(error.reason) or error.code in (401, 403):
         return Verdict(Next.PERSON, _KEY)
     if _BAD_MODEL.search(error.reason) or error.code == 404:
         return Verdict(Next.PERSON, _MODEL)
-    if during_setup and resumed and not error.unreachable:
+    if during_setup and resumed and error.cure is None:
         # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
         # for as long as the service still holds the old connection.
         if error.code in (1007, 1008) or failures >= PATIENCE:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from speakerd.errors import Cure
 from speakerd.host.network import until_reachable
 from speakerd.live.events import Event
 from speakerd.live.handle import Handle
@@ -88,7 +89,7 @@ async def call(
         owner = Listener()
         server = urlsplit(live.url)
         reachable = functools.partial(until_reachable, server.hostname or "", server.port or 443)
-        link = Link(caller.dial, reachable, settings.live, handle or Handle(None, "m"), owner)
+        link = Link(caller.dial, {Cure.NETWORK: reachable}, settings.live, handle or Handle(None, "m"), owner)
         running = asyncio.create_task(link.run())
         try:
             yield Call(live, link, owner)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from speakerd.errors import LinkError
+from speakerd.errors import Cure, LinkError
 from speakerd.live.verdict import Next, verdict
 
 
@@ -84,6 +84,6 @@ def test_a_conversation_that_breaks_off_is_resumed(code: int, reason: str) -> No
 def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
     """While the internet is away, the handle is kept for when it comes back."""
     assert (
-        verdict(LinkError("no route", unreachable=True), resumed=True, during_setup=True, failures=9).next
+        verdict(LinkError("no route", cure=Cure.NETWORK), resumed=True, during_setup=True, failures=9).next
         is Next.RESUME
     )
