@@ -14,11 +14,14 @@ from speakerd.live.events import (
     Heard,
     Interrupted,
     Said,
+    ToolCall,
     TurnComplete,
 )
+from speakerd.sound import chimes
 from speakerd.sound.gate import Gate
 from speakerd.sound.reply import Reply
 from speakerd.sound.utterance import Utterance
+from speakerd.stalls import Remedy, Stall, Stalls
 from speakerd.state import Facts, Line, State, state_of
 
 log = logging.getLogger(__name__)
@@ -26,8 +29,15 @@ log = logging.getLogger(__name__)
 LEFT_LATELY_S = 0.2
 """Sound counts as leaving the house for this long after a message of it went to the socket."""
 
-PATIENCE_S = 10.0
-"""How long the answer is waited for before the light stops saying so; the model answers within two seconds."""
+SILENT_S = 5.0
+"""The model begins to answer within two seconds of the end of a question; after this, something is tried."""
+
+HUSH_MS = 200
+"""What comes from the server after this much silence is about what was said before it. While somebody talks, it is
+about what they talk over; the service notices them within this time."""
+
+TALK_MS = 300
+"""Less talk than this is a clatter, and nobody waits for an answer to it."""
 
 LOST_S = 10.0
 """A device that is away this long is a person's business: a cable, not a hiccup."""
@@ -41,6 +51,9 @@ class Uplink(Protocol):
 
     def end_sound(self) -> None:
         """Learn that no more sound comes for now."""
+
+    def renew(self, why: str, *, restart: bool) -> None:
+        """Replace the connection now; with ``restart`` the conversation begins anew."""
 
 
 class Voice(Protocol):
@@ -77,7 +90,8 @@ class Assistant:
         self._facts = Facts(starting=True, line=Line.DIALLING)
         self._shown: State | None = None
         self._left_at = float("-inf")
-        self._waiting_timer: asyncio.TimerHandle | None = None
+        self._stalls = Stalls()
+        self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
         self._lost: dict[str, asyncio.TimerHandle] = {}
         self._troubles: dict[str, str] = {}
 
@@ -95,20 +109,29 @@ class Assistant:
     def hear(self, pcm: bytes) -> None:
         """Take a period of the room's sound to the link."""
         was, talking = self._facts.talking, self._gate.hear(pcm)
-        self._utterance.hear(pcm, talking=talking)
+        if self._utterance.hear(pcm, talking=talking) and self._facts.line is Line.DOWN:
+            log.warning(
+                "what was said without a connection is too old by now, and will not be sent",
+                extra={"event": "question-lost"},
+            )
         self.link.send(pcm)
         leaving = time.monotonic() - self._left_at < LEFT_LATELY_S
         if (talking, leaving) == (was, self._facts.leaving):
             return
-        asked = was and not talking and leaving and not self._facts.playing
-        self._now(talking=talking, leaving=leaving, waiting=asked or self._facts.waiting)
-        if asked:
-            self._be_patient()
+        heard = {"talking": talking, "leaving": leaving}
+        if talking == was:
+            self._now(**heard)
+        elif talking:
+            self._expect_no_answer(waiting=self._facts.waiting, **heard)
+        elif leaving and not self._facts.playing and self._utterance.talked_ms >= TALK_MS:
+            self._expect_answer(**heard)
+        else:
+            self._expect_no_answer(**heard)
 
     def microphone_changed(self, trouble: str | None) -> None:
         """Learn that the microphone failed, or works (again)."""
         if trouble is not None and "microphone" not in self._lost:
-            self._now(talking=False, leaving=False)
+            self._expect_no_answer(talking=False, leaving=False)
             self.link.end_sound()
         self._device("microphone", trouble)
 
@@ -130,9 +153,11 @@ class Assistant:
                 "the connection broke in the middle of an answer; the rest of it is lost",
                 extra={"event": "answer-lost"},
             )
+            self._reply.write(chimes.lost())
         self._reply.end_turn()  # what has come of it is still played
-        down = {"waiting": False, "leaving": False} if line is Line.DOWN else {}
-        self._trouble("link", trouble, line=line, **down)
+        self._stalls.connected()
+        self._expect_no_answer(line=line, leaving=self._facts.leaving and line is Line.UP)
+        self._trouble("link", trouble)
 
     def is_quiet(self) -> bool:
         """Say whether a pause in the connection would go unnoticed."""
@@ -141,7 +166,10 @@ class Assistant:
 
     def to_tell_again(self) -> bytes:
         """Return the sound of the utterance that no server has answered, up to now."""
-        return self._utterance.to_tell_again()
+        again = self._utterance.to_tell_again()
+        if again and not self._facts.talking:
+            self._expect_answer()
+        return again
 
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
@@ -149,14 +177,18 @@ class Assistant:
 
     def happened(self, event: Event) -> None:
         """Act on what the server said."""
+        hushed = self._gate.quiet_ms >= HUSH_MS
+        asked = self._utterance.talked_ms >= TALK_MS
+        stall = self._stalls.judge(event, asked=asked, talking=not hushed)
         match event:
             case Audio(pcm, rate):
                 if rate != OUTPUT_RATE:
                     log.warning("a piece of the reply has %d Hz and cannot be played", rate)
                 elif not self._reply.write(pcm):
                     log.debug("%d bytes of a reply that was cut off arrived late and are dropped", len(pcm))
-                elif not self._facts.talking:
+                elif hushed:
                     self._utterance.answered()
+                    self._expect_no_answer(waiting=self._facts.waiting)
             case GenerationComplete():
                 self._reply.complete()
             case Interrupted():
@@ -166,15 +198,22 @@ class Assistant:
                     dropped,
                     extra={"event": "interrupted", "dropped_ms": dropped},
                 )
-            case TurnComplete(reason):
+            case TurnComplete(reason, waiting_for_input):
                 self._reply.end_turn()
-                self._now(waiting=False)
+                if hushed:
+                    self._expect_no_answer()
+                if waiting_for_input:
+                    self._utterance.answered()
                 log.info(
                     "turn complete%s", f" ({reason})" if reason else "", extra={"event": "turn", "reason": reason}
                 )
             case Heard(text) | Said(text) if self._transcripts:
                 who = "heard" if isinstance(event, Heard) else "said"
                 log.info("%s: %s", who, text, extra={"event": f"transcript-{who}"})
+            case ToolCall() if self._answer_timer is not None:
+                self._expect_answer()  # but only after what the function returns
+        if stall is not None:
+            self._stalled(stall)
 
     # What follows.
 
@@ -188,12 +227,35 @@ class Assistant:
         self._light.show(state)
         log.info("%s", state.value, extra={"event": "state", "state": state.value})
 
-    def _be_patient(self) -> None:
-        """Stop waiting for the answer some day."""
-        if self._waiting_timer is not None:
-            self._waiting_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._waiting_timer = loop.call_later(PATIENCE_S, lambda: self._now(waiting=False))
+    def _expect_answer(self, **changes: Any) -> None:
+        """Wait for the answer, and do something about it when it does not come."""
+        self._expect_no_answer(waiting=True, **changes)
+        self._answer_timer = asyncio.get_running_loop().call_later(SILENT_S, self._stalled, Stall.SILENT)
+
+    def _expect_no_answer(self, *, waiting: bool = False, **changes: Any) -> None:
+        """Stop the clock of the answer; ``waiting`` says whether it is still to be waited for."""
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+        self._now(waiting=waiting, **changes)
+
+    def _stalled(self, stall: Stall) -> None:
+        """Do something about a question that came to nothing."""
+        remedy = self._stalls.failed(stall)
+        level = logging.INFO if remedy is Remedy.NOTHING else logging.WARNING
+        count = self._stalls.counts[stall]
+        fields = {"stall": stall.name.lower(), "remedy": remedy.name.lower(), "count": count}
+        log.log(level, "%s; tried: %s", stall.value, remedy.value, extra={"event": "stall", **fields})
+        match remedy:
+            case Remedy.NUDGE:
+                self._expect_answer()
+                self.link.end_sound()
+            case Remedy.RENEW | Remedy.RESTART:
+                self._expect_no_answer()
+                self.link.renew(f"after {stall.value}", restart=remedy is Remedy.RESTART)
+            case Remedy.NOTHING:
+                self._expect_no_answer()
+                self._utterance.answered()  # as well as it can be
 
     def _device(self, name: str, trouble: str | None) -> None:
         """Tell of a device once each way, and call a person where it stays away."""

@@ -42,7 +42,8 @@ class LinkError(SpeakerdError):
 
     ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where
     the network failed before either. ``reason`` is what the server said, as it said it. ``cure`` is what would end
-    the failure, and ``advice`` what only a person can do about it, where either is known on the spot.
+    the failure, where it lies before the server. ``advice`` is what only a person can do about it, where that is
+    known on the spot.
     """
 
     def __init__(

@@ -39,7 +39,10 @@ class GenerationComplete:
 
 @dataclass(frozen=True, slots=True)
 class TurnComplete:
-    """The model's turn is over; ``reason`` is the server's word where it is not the usual end."""
+    """The model's turn is over; ``reason`` is the server's word where it is not the usual end.
+
+    ``waiting_for_input``: the model takes the speaker for not done yet, and says nothing for that reason.
+    """
 
     reason: str | None = None
     waiting_for_input: bool = False
@@ -156,8 +159,9 @@ def _content(content: types.LiveServerContent) -> list[Event]:
     if content.generation_complete:
         events.append(GenerationComplete())
     if content.turn_complete:
-        reason = content.turn_complete_reason
-        events.append(TurnComplete(str(reason.value) if reason else None, bool(content.waiting_for_input)))
+        reason = str(content.turn_complete_reason.value) if content.turn_complete_reason else None
+        waiting = bool(content.waiting_for_input) or reason == "NEED_MORE_INPUT"
+        events.append(TurnComplete(reason, waiting))
     return events
 
 

@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from speakerd.errors import Cure, LinkError
-from speakerd.live.events import INPUT_RATE, Event, GoingAway, Resumable, ToolCall
+from speakerd.live.events import INPUT_RATE, Audio, Event, GoingAway, Heard, Resumable, ToolCall
 from speakerd.live.handle import Handle
 from speakerd.live.verdict import Next, Verdict, verdict
 from speakerd.state import Line
@@ -78,7 +78,11 @@ class Owner(Protocol):
 
 
 class _Rotation(Exception):  # noqa: N818 - it is no error
-    """Ends the talk on a connection that is to be replaced; its text says on what occasion."""
+    """Ends the talk on a connection that is to be replaced."""
+
+    def __init__(self, occasion: str, *, restart: bool = False) -> None:
+        super().__init__(occasion)
+        self.restart = restart
 
 
 class Link:
@@ -102,6 +106,8 @@ class Link:
         self._failures = 0
         self._cut_off_at = float("inf")  # when the server will hang up, as it said
         self._going_away = asyncio.Event()
+        self._handle_is_fresh = False  # nothing was said since the server gave it
+        self._renewals: asyncio.Queue[_Rotation] = asyncio.Queue()
 
     def send(self, pcm: bytes) -> None:
         """Take a period of the room's sound; without a connection it is not kept here."""
@@ -120,6 +126,10 @@ class Link:
         self._unsent.clear()
         if self._session is not None:
             self._put(None)
+
+    def renew(self, why: str, *, restart: bool) -> None:
+        """Replace the connection now, whoever talks; with ``restart`` the conversation begins anew."""
+        self._renewals.put_nowait(_Rotation(why, restart=restart))
 
     def _put(self, pcm: bytes | None) -> None:
         """Queue sound, or its end, with the time at which it is too old to be sent."""
@@ -152,10 +162,14 @@ class Link:
                 together.create_task(self._listen(session), name="events")
                 together.create_task(self._speak(session), name="uplink")
                 together.create_task(self._grow_old(), name="rotation")
+                together.create_task(self._renewed(), name="renewal")
         except* LinkError as group:
             raise group.exceptions[0] from group.exceptions[0].__cause__
         except* _Rotation as group:
-            occasion = str(group.exceptions[0])
+            rotation = group.exceptions[0]
+            occasion = str(rotation)
+            if isinstance(rotation, _Rotation) and rotation.restart:
+                self._handle.forget()
         return occasion
 
     async def _listen(self, session: Session) -> None:
@@ -163,7 +177,11 @@ class Link:
             match event:
                 case Resumable(handle):
                     self._handle.keep(handle)
+                    self._handle_is_fresh = True
+                case Audio() | Heard():
+                    self._handle_is_fresh = False
                 case ToolCall():
+                    self._handle_is_fresh = False
                     log.warning("the model asks for a function that this device does not have; refused")
                     await session.refuse(event)
                 case GoingAway(seconds):
@@ -203,8 +221,11 @@ class Link:
                 quiet_since = now
             if now > min(self._cut_off_at - MARGIN_S, up_at + rotate.at_latest):
                 raise _Rotation("at the last moment")
-            if self._handle.value is not None and now - quiet_since >= SILENCE_S:
+            if self._handle_is_fresh and now - quiet_since >= SILENCE_S:
                 raise _Rotation("in a silence")
+
+    async def _renewed(self) -> NoReturn:
+        raise await self._renewals.get()
 
     def _came_up(self, session: Session, *, resumed: bool, why: str) -> None:
         self._outbox = asyncio.Queue()
@@ -213,6 +234,8 @@ class Link:
         self._told = None
         self._cut_off_at = float("inf")
         self._going_away.clear()
+        self._handle_is_fresh = resumed
+        self._renewals = asyncio.Queue()
         self._session = session
         gap = time.monotonic() - self._since
         how = "conversation resumed" if resumed else "new conversation"

@@ -33,12 +33,21 @@ _MODEL = "check assistant.model and live.api_version in the settings: the servic
 _SETUP = "check the settings under assistant and live: the service refuses them"
 
 _QUOTA = re.compile(r"resource.?exhausted|quota|rate limit|maximum concurrent se", re.IGNORECASE)
-_BAD_KEY = re.compile(r"api.?key|unregistered callers|permission.denied|unauthenticated", re.IGNORECASE)
+_BAD_KEY = re.compile(
+    r"api.?key|unregistered callers|permission.denied|unauthenticated"
+    # Of tokens no words were recorded; "trigger_tokens" is not meant.
+    r"|auth.?token|\btoken\b.{0,40}(expired|invalid|not valid|used)|(expired|invalid)\b.{0,20}\btoken\b"
+    r"|authentication credential",
+    re.IGNORECASE,
+)
 _BAD_MODEL = re.compile(r"is not found for api version|not supported for bidigeneratecontent", re.IGNORECASE)
 
 
+_LINE = (1000, 1001, 1006)
+"""Ends of a connection that say nothing of the conversation on it: a line was cut, a server was shut down."""
+
 PATIENCE = 3
-"""A handle with which so many dials in a row came to nothing is no better than one that was refused."""
+"""A conversation on which the server failed so many times in a row, before its setup or after, is given up."""
 
 
 def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: int = 1) -> Verdict:
@@ -52,16 +61,23 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
         return Verdict(Next.PERSON, error.advice)
     if _QUOTA.search(error.reason) or error.code == 429:
         return Verdict(Next.WAIT)
-    if _BAD_KEY.search(error.reason) or error.code in (401, 403):
+    if refuses_credentials(error):
         return Verdict(Next.PERSON, _KEY)
     if _BAD_MODEL.search(error.reason) or error.code == 404:
         return Verdict(Next.PERSON, _MODEL)
-    if during_setup and resumed and error.cure is None:
+    if resumed and error.cure is None and (error.code is None or error.code >= 1000):
         # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
         # for as long as the service still holds the old connection.
-        if error.code in (1007, 1008) or failures >= PATIENCE:
-            return Verdict(Next.FORGET)
-        return Verdict(Next.RESUME)
+        refused = during_setup and error.code in (1007, 1008)
+        hopeless = failures >= PATIENCE and (during_setup or error.code not in _LINE)
+        return Verdict(Next.FORGET if refused or hopeless else Next.RESUME)
     if during_setup and error.code in (1007, 1008):
         return Verdict(Next.PERSON, _SETUP)
     return Verdict(Next.RESUME)
+
+
+def refuses_credentials(error: LinkError) -> bool:
+    """Say whether the service refused the key, or the token, and not something else."""
+    if _QUOTA.search(error.reason):
+        return False
+    return bool(_BAD_KEY.search(error.reason)) or error.code in (401, 403)

@@ -32,7 +32,7 @@ class Gate:
         self._period_ms = period_ms
         self._noise_db = QUIETEST_DB
         self._loud_ms = 0
-        self._quiet_ms = HANGOVER_MS
+        self.quiet_ms = HANGOVER_MS
         self.talking = False
 
     def hear(self, pcm: bytes) -> bool:
@@ -44,13 +44,13 @@ class Gate:
             self._noise_db += _NOISE_RISE_DB_PER_S * self._period_ms / 1000
         if level > max(self._noise_db + OVER_NOISE_DB, QUIETEST_DB):
             self._loud_ms += self._period_ms
-            self._quiet_ms = 0
+            self.quiet_ms = 0
         else:
             self._loud_ms = 0
-            self._quiet_ms += self._period_ms
+            self.quiet_ms += self._period_ms
         if self._loud_ms >= ATTACK_MS:
             self.talking = True
-        elif self._quiet_ms >= HANGOVER_MS:
+        elif self.quiet_ms >= HANGOVER_MS:
             self.talking = False
         return self.talking
 

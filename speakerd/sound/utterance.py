@@ -1,10 +1,12 @@
 """What was last said in the room, until the server has answered it.
 
 A connection may be lost in the middle of a sentence, or between a question and its answer. The sentence is kept
-here from its start, so that the next connection can be told it once more.
+here from its start, so that the next connection can be told it again.
 """
 
+import time
 from collections import deque
+from collections.abc import Callable
 
 PREROLL_MS = 400
 """How much is kept from before talk is noticed: the first sound of a word is softer than what comes after it."""
@@ -12,45 +14,58 @@ PREROLL_MS = 400
 LONGEST_MS = 30_000
 """A longer sentence loses its beginning (960 kB are kept)."""
 
-ANSWER_MS = 15_000
+ANSWER_S = 15.0
 """A sentence that has had no answer for this long is not told again; who spoke has given up, or says it anew."""
+
+TELLINGS = 3
+"""How often a sentence is told again at most: one that the service chokes on must not end every connection."""
 
 
 class Utterance:
     """Keeps the periods of one utterance, with a little of what came before it."""
 
-    def __init__(self, period_ms: int) -> None:
-        """Prepare for periods of this length."""
+    def __init__(self, period_ms: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare for periods of this length; ``clock`` tells the time in seconds."""
+        self._clock = clock
         self._period_ms = period_ms
         self._preroll = PREROLL_MS // period_ms
         self._periods: deque[bytes] = deque(maxlen=LONGEST_MS // period_ms)
-        self._begun = False
-        self._quiet_ms = 0
-        self._told_again = False
+        self._begun = self._talking = False
+        self._talked_ms = 0
+        self._talk_at = 0.0  # when somebody talked last
+        self._tellings = 0
 
-    def hear(self, pcm: bytes, *, talking: bool) -> None:
-        """Take a period of the room's sound."""
+    @property
+    def talked_ms(self) -> int:
+        """How much of the utterance is talk."""
+        return self._talked_ms
+
+    def hear(self, pcm: bytes, *, talking: bool) -> bool:
+        """Take a period of the room's sound; return whether the utterance has just become too old to be told."""
+        if expired := self._begun and self._clock() - self._talk_at > ANSWER_S:
+            self.answered()
         self._periods.append(pcm)
         if talking:
-            if self._quiet_ms and self._told_again:
-                self._told_again = False  # a new sentence has a chance of its own
-            self._begun, self._quiet_ms = True, 0
-            return
-        self._quiet_ms += self._period_ms
-        if self._begun and self._quiet_ms >= ANSWER_MS:
-            self.answered()
+            if not self._talking:
+                self._tellings = 0  # a new sentence has chances of its own
+            self._begun = True
+            self._talked_ms += self._period_ms
+            self._talk_at = self._clock()
+        self._talking = talking
         while not self._begun and len(self._periods) > self._preroll:
             self._periods.popleft()
+        return expired
 
     def answered(self) -> None:
-        """Learn that the server has begun to answer: what was said so far has reached it."""
-        self._begun = self._told_again = False
+        """Learn that what was said so far needs no telling any more: the server has begun to answer it."""
+        self._begun = False
+        self._talked_ms = self._tellings = 0
         while len(self._periods) > self._preroll:
             self._periods.popleft()
 
     def to_tell_again(self) -> bytes:
-        """Return the utterance that still waits for its answer, from its start until now; each is returned once."""
-        if not self._begun or self._told_again:
+        """Return the utterance that still waits for its answer, from its start until now."""
+        if not self._begun or self._tellings == TELLINGS or self._clock() - self._talk_at > ANSWER_S:
             return b""
-        self._told_again = True
+        self._tellings += 1
         return b"".join(self._periods)

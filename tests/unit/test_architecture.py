@@ -12,7 +12,7 @@ import speakerd
 PACKAGE = Path(speakerd.__file__).parent
 LAYERS = [
     {"errors"},
-    {"state", "settings", "yaml_file", "mistakes", "live.events", "live.verdict", "live.stalls", "live.trouble"},
+    {"state", "stalls", "settings", "yaml_file", "mistakes", "live.events", "live.verdict", "live.trouble"},
     {"sound", "panel", "host", "live.key", "live.token", "live.handle", "live.setup", "live.wire", "live.session"},
     {"live.link", "assistant"},
     {"app", "ask", "simulate"},

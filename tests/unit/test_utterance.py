@@ -1,6 +1,6 @@
 """What was last said, until it is answered."""
 
-from speakerd.sound.utterance import ANSWER_MS, LONGEST_MS, PREROLL_MS, Utterance
+from speakerd.sound.utterance import ANSWER_S, LONGEST_MS, PREROLL_MS, TELLINGS, Utterance
 
 
 def period(number: int) -> bytes:
@@ -11,13 +11,16 @@ class Room:
     """A room that counts its periods."""
 
     def __init__(self) -> None:
-        self.utterance = Utterance(20)
+        self.now = 0.0
+        self.utterance = Utterance(20, lambda: self.now)
         self.number = 0
+        self.expired = 0
 
     def passes(self, ms: int, *, talking: bool = False) -> None:
         for _ in range(ms // 20):
             self.number += 1
-            self.utterance.hear(period(self.number), talking=talking)
+            self.now += 0.02
+            self.expired += self.utterance.hear(period(self.number), talking=talking)
 
     def told(self) -> list[int]:
         pcm = self.utterance.to_tell_again()
@@ -40,11 +43,11 @@ def test_a_sentence_is_told_from_before_its_start_until_now() -> None:
     assert room.told() == list(range(100 - PREROLL_MS // 20 + 1, 165 + 1))
 
 
-def test_a_sentence_is_told_again_once() -> None:
-    """If even the second telling finds no answer, it is not repeated for ever."""
+def test_a_sentence_is_told_again_a_few_times() -> None:
+    """One that ends every connection it is told to is not told for ever."""
     room = Room()
     room.passes(1000, talking=True)
-    assert room.told()
+    assert [bool(room.told()) for _ in range(TELLINGS + 1)] == [True] * TELLINGS + [False]
     room.passes(200)
     assert room.told() == []
 
@@ -69,10 +72,21 @@ def test_an_answered_sentence_is_not_told_again() -> None:
 
 
 def test_a_sentence_that_nobody_answers_is_given_up() -> None:
-    """Whoever spoke has given up by then too."""
+    """Whoever spoke has given up by then too; it is said once that it was."""
     room = Room()
     room.passes(1000, talking=True)
-    room.passes(ANSWER_MS)
+    room.passes(round(ANSWER_S * 1000))
+    assert room.expired == 0
+    room.passes(2000)
+    assert room.expired == 1
+    assert room.told() == []
+
+
+def test_a_sentence_grows_old_by_the_clock_and_not_by_what_is_heard() -> None:
+    """A process that was stopped for a minute hears nothing meanwhile, and tells nothing of before it."""
+    room = Room()
+    room.passes(1000, talking=True)
+    room.now += 60
     assert room.told() == []
 
 

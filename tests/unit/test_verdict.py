@@ -58,7 +58,7 @@ def test_a_refused_handle_is_forgotten(code: int, reason: str) -> None:
     assert verdict(LinkError("x", code=code, reason=reason), resumed=True, during_setup=True).next is Next.FORGET
 
 
-@pytest.mark.parametrize("code", [None, 1000, 1006, 1011, 503])
+@pytest.mark.parametrize("code", [None, 1000, 1006, 1011])
 def test_a_handle_outlives_a_hiccup_and_not_a_row_of_them(code: int | None) -> None:
     """A connection that breaks while it resumes costs the conversation only when it does so again and again."""
     error = LinkError("x", code=code)
@@ -79,6 +79,29 @@ def test_a_handle_outlives_a_hiccup_and_not_a_row_of_them(code: int | None) -> N
 def test_a_conversation_that_breaks_off_is_resumed(code: int, reason: str) -> None:
     """What ends a running connection says nothing against its handle."""
     assert verdict(LinkError("x", code=code, reason=reason), resumed=True, during_setup=False).next is Next.RESUME
+
+
+def test_a_conversation_on_which_the_server_fails_again_and_again_is_given_up() -> None:
+    """A server that takes up the conversation and then chokes on it will choke on it for ever."""
+    told = [
+        verdict(LinkError("x", code=1011), resumed=True, during_setup=False, failures=number).next
+        for number in (1, 3)
+    ]
+    assert told == [Next.RESUME, Next.FORGET]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 503])
+def test_a_line_that_is_cut_again_and_again_does_not_cost_the_conversation(code: int) -> None:
+    """The line, and whatever stands in front of the service, know nothing of conversations."""
+    during_setup = code == 503
+    judged = verdict(LinkError("x", code=code), resumed=True, during_setup=during_setup, failures=9)
+    assert judged.next is Next.RESUME
+
+
+def test_what_is_known_on_the_spot_is_passed_on() -> None:
+    """A failure that comes with its own advice calls a person with just that."""
+    judged = verdict(LinkError("x", advice="pay the bill"), resumed=True, during_setup=True)
+    assert (judged.next, judged.advice) == (Next.PERSON, "pay the bill")
 
 
 def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
