@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 import threading
@@ -16,10 +15,11 @@ from urllib.parse import urlsplit
 from speakerd.assistant import Assistant
 from speakerd.errors import Cure, SpeakerdError
 from speakerd.host import service
-from speakerd.host.network import until_reachable
+from speakerd.host.clock import Clock
+from speakerd.host.network import Reachability
 from speakerd.host.threads import PatientThreads
 from speakerd.live.handle import Handle
-from speakerd.live.key import read_key
+from speakerd.live.key import read_secret
 from speakerd.live.link import Cures, Dial, Link
 from speakerd.panel.light import SimulatedLight
 from speakerd.settings import Settings
@@ -35,9 +35,9 @@ def run(settings: Settings) -> int:
     """Be the speaker until SIGTERM or SIGINT; return the exit status.
 
     Raises:
-        SettingsError: there is no usable API key.
+        SettingsError: there is no usable API key, where one is needed.
     """
-    return run_until_signal(_speaker(settings, read_key()))
+    return run_until_signal(_speaker(settings, read_secret(settings)))
 
 
 def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
@@ -78,12 +78,12 @@ class _StatusLight:
         service.tell(f"STATUS={state.value.capitalize()}")
 
 
-async def _speaker(settings: Settings, key: str) -> None:
+async def _speaker(settings: Settings, secret: str) -> None:
     reply = Reply(settings.speaker.prebuffer_ms)
     light = _StatusLight(SimulatedLight())
     assistant = Assistant(reply, light, settings.microphone.period_ms, transcripts=settings.assistant.transcripts)
     handle = Handle(_state_file("handle.json"), settings.assistant.model)
-    link = Link(dialler(settings, key), _cures(settings), settings.live, handle, assistant)
+    link = Link(dialler(settings, secret), _cures(settings), settings.live, handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
     microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed)
     assistant.link, assistant.speaker = link, speaker
@@ -110,10 +110,11 @@ def _state_file(name: str) -> Path | None:
 
 def _cures(settings: Settings) -> Cures:
     server = urlsplit(settings.live.base_url or "https://generativelanguage.googleapis.com")
-    return {Cure.NETWORK: functools.partial(until_reachable, server.hostname or "", server.port or 443)}
+    network = Reachability(server.hostname or "", server.port or 443)
+    return {Cure.NETWORK: network.returns, Cure.CLOCK: Clock().until_set}
 
 
-def dialler(settings: Settings, key: str) -> Dial:
+def dialler(settings: Settings, secret: str) -> Dial:
     """Return what opens connections; the SDK is imported at the first call, in a thread.
 
     That import takes seconds on a small board. Light and sound are up before it, and go on during it.
@@ -124,14 +125,14 @@ def dialler(settings: Settings, key: str) -> Dial:
     async def dial(handle: str | None) -> AsyncIterator[Session]:
         nonlocal caller
         if caller is None:
-            caller = await asyncio.get_running_loop().run_in_executor(None, _caller, settings, key)
+            caller = await asyncio.get_running_loop().run_in_executor(None, _caller, settings, secret)
         async with caller.dial(handle) as session:
             yield session
 
     return dial
 
 
-def _caller(settings: Settings, key: str) -> Caller:
+def _caller(settings: Settings, secret: str) -> Caller:
     from speakerd.live.session import Caller
 
-    return Caller(settings, key)
+    return Caller(settings, secret)

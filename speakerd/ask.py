@@ -41,8 +41,10 @@ class Answer:
     said: str = ""
 
 
-async def ask(settings: Settings, key: str, question: Path, output: Path | None) -> Answer:
+async def ask(settings: Settings, secret: str, question: Path, output: Path | None) -> Answer:
     """Stream a sound file to the Live API as if it were spoken; play the answer, or write it to ``output``.
+
+    ``secret`` is as ``read_secret`` gives it.
 
     Raises:
         SpeakerdError: the file is no sound, the service cannot be reached or gives no answer, or the loudspeaker
@@ -55,7 +57,7 @@ async def ask(settings: Settings, key: str, question: Path, output: Path | None)
     answer = Answer()
     async with contextlib.AsyncExitStack() as stack:
         player = None if output else await stack.enter_async_context(_Player.ready(settings.speaker))
-        session = await stack.enter_async_context(Caller(settings, key).dial())
+        session = await stack.enter_async_context(Caller(settings, secret).dial())
         patience = asyncio.timeout(None)
         try:
             async with patience:

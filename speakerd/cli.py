@@ -73,11 +73,31 @@ def _parser() -> argparse.ArgumentParser:
     question.add_argument("file", type=Path, metavar="FILE", help="the question: WAV, FLAC, Ogg, MP3, of any rate")
     question.add_argument("--output", type=Path, metavar="ANSWER.wav", help="write the answer instead of playing it")
     question.add_argument("--transcript", action="store_true", help="print what was understood and what was said")
+    token = add("token", _token, "print an ephemeral token, for a device that has no API key")
+    token.add_argument("--minutes", type=_minutes, default=30, metavar="N", help="it lives so long (default: 30)")
+    token.add_argument(
+        "--new-session-minutes", type=_minutes, default=2, metavar="N",
+        help="sessions can be begun for so long, and resumed for longer (default: 2)",
+    )  # fmt: skip
+    token.add_argument("--uses", type=_uses, default=1, metavar="N", help="sessions it begins; 0: any (default: 1)")
     stand_in = add("simulate", _simulate, "stand in for the Live API on this machine", settings=False)
     demo = add("demo", _demo, "hold a conversation in a simulated room and leave a picture of it", settings=False)
     add_stand_in_arguments(stand_in)
     add_demo_arguments(demo)
     return parser
+
+
+def _minutes(text: str) -> float:
+    # 20 hours is the service's own limit (https://ai.google.dev/gemini-api/docs/ephemeral-tokens).
+    if not 0 < (minutes := float(text)) <= 20 * 60:
+        raise argparse.ArgumentTypeError("must be more than 0 and at most 1200, which is 20 hours")
+    return minutes
+
+
+def _uses(text: str) -> int:
+    if (uses := int(text)) < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return uses
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -126,7 +146,7 @@ def _devices(_arguments: argparse.Namespace) -> int:
 def _ask(arguments: argparse.Namespace) -> int:
     from speakerd.ask import ask
     from speakerd.host.log import set_up
-    from speakerd.live.key import read_key
+    from speakerd.live.key import read_secret
     from speakerd.live.verdict import Next, verdict
 
     settings = _settings(arguments)
@@ -135,7 +155,7 @@ def _ask(arguments: argparse.Namespace) -> int:
         assistant = settings.assistant.model_copy(update={"transcripts": True})
         settings = settings.model_copy(update={"assistant": assistant})
     try:
-        answer = asyncio.run(ask(settings, read_key(), arguments.file, arguments.output))
+        answer = asyncio.run(ask(settings, read_secret(settings), arguments.file, arguments.output))
     except LinkError as error:
         what = verdict(error, resumed=False, during_setup=True)
         if what.next is not Next.PERSON:
@@ -145,6 +165,16 @@ def _ask(arguments: argparse.Namespace) -> int:
         print(f"heard: {answer.heard.strip()}\nsaid: {answer.said.strip()}")
     if arguments.output:
         print(f"{arguments.output}: {len(answer.pcm) / 48000:.1f} s of answer")
+    return 0
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    from speakerd.live.key import read_key
+    from speakerd.mint import mint
+
+    settings = _settings(arguments)
+    opening = min(arguments.new_session_minutes, arguments.minutes)
+    print(mint(settings, read_key(), arguments.minutes, opening, arguments.uses))
     return 0
 
 

@@ -40,9 +40,9 @@ class Cure(enum.Enum):
 class LinkError(SpeakerdError):
     """The connection to the Live API could not be made, or was lost.
 
-    ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where
-    the network failed before either. ``reason`` is what the server said, as it said it. ``cure`` is what would end
-    the failure, where it lies before the server. ``advice`` is what only a person can do about it, where that is
+    ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where it
+    failed before either. ``reason`` is what the server said, as it said it. ``cure`` is what would end
+    the failure, where that is known. ``advice`` is what only a person can do about it, where that is
     known on the spot.
     """
 

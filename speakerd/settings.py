@@ -142,12 +142,64 @@ class Rotate(_Section):
         return self
 
 
+class Token(_Section):
+    """Where ephemeral tokens come from, so that there is no API key on this device; null is the API key."""
+
+    url: str | None = Field(
+        default=None,
+        description="An address that answers with a token; what it asks for is the credential token-authorization.",
+        examples=["https://HOST/PATH"],
+    )
+    command: list[str] | None = Field(
+        default=None,
+        description="A program that prints a token, as a list: [ssh, HOST, speakerd, token].",
+        min_length=1,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_token(cls, value: object) -> object:
+        """Refuse a token, or whatever else was put here, without repeating it."""
+        if isinstance(value, str):
+            raise ValueError(
+                "a secret does not belong in this file; remove it, and say with url or command where tokens come from"
+            )
+        return value
+
+    @property
+    def given(self) -> bool:
+        """Whether tokens are used instead of the API key."""
+        return self.url is not None or self.command is not None
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_https_address(cls, url: str | None) -> str | None:
+        wanted = "https://HOST/PATH; what it asks for is the credential token-authorization"
+        if url is not None and (problem := _problem_of_url(url, "a token is a secret", wanted)):
+            raise ValueError(problem)
+        return url
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _is_made_of_words(cls, command: object) -> object:
+        """Say what helps where YAML reads a word as a number, or a list was forgotten."""
+        if command is not None and not _is_a_list_of_words(command):
+            raise ValueError("must be a list of words, a number in quotes: [ssh, HOST, speakerd, token]")
+        return command
+
+    @model_validator(mode="after")
+    def _there_is_one_source(self) -> Self:
+        if self.url is not None and self.command is not None:
+            raise ContradictionError("url and command must not both be set", ("url",), ("command",))
+        return self
+
+
 class Live(_Section):
     """The connection to the Live API."""
 
     api_version: str = Field(
         default="v1beta",
-        description="The version of the Live API.",
+        description="The version of the Live API; with a token it is always v1alpha.",
         pattern=r"^v[0-9]+((alpha|beta)[0-9]*)?$",
         examples=["v1beta", "v1alpha"],
     )
@@ -160,6 +212,7 @@ class Live(_Section):
     send_ms: Literal[20, 40, 60, 80, 100] = Field(
         default=20, description="The sound in each message in milliseconds: 20, 40, 60, 80 or 100."
     )
+    token: Token = Token()
     context: Context = Context()
     turn_detection: TurnDetection = TurnDetection()
     retry: Retry = Retry()
@@ -168,7 +221,7 @@ class Live(_Section):
     @field_validator("base_url")
     @classmethod
     def _is_an_https_origin(cls, url: str | None) -> str | None:
-        if url is not None and (problem := _problem_of_url(url)):
+        if url is not None and (problem := _problem_of_url(url, "the SDK always uses TLS", "https://HOST:PORT")):
             raise ValueError(problem)
         return url
 
@@ -336,24 +389,35 @@ def _described(section: dict[str, Any], where: Where, places: dict[Where, Place]
 
 
 def _scalar(value: object) -> str:
-    """Return a single value as YAML in one line."""
+    """Return a single value, or a list of words, as YAML in one line."""
     # PyYAML writes YAML 1.1, in which some words that are numbers to the reader, such as 1e3, need no quotes.
-    quoted = isinstance(value, str) and (value.splitlines() != [value] or not isinstance(plain(value), str))
-    text = yaml.safe_dump(value, width=sys.maxsize, allow_unicode=True, default_style='"' if quoted else None)
+    words = value if isinstance(value, list) else [value]
+    quoted = any(isinstance(word, str) and not _is_plain(word) for word in words)
+    text = yaml.safe_dump(
+        value, width=sys.maxsize, allow_unicode=True, default_style='"' if quoted else None, default_flow_style=True
+    )
     return text.removesuffix("...\n").rstrip("\n")
 
 
-def _problem_of_url(url: str) -> str | None:
-    """Return why the SDK could not be pointed at this URL; the text never repeats it, for it may hold a secret."""
+def _is_plain(word: str) -> bool:
+    return word.splitlines() == [word] and isinstance(plain(word), str)
+
+
+def _is_a_list_of_words(value: object) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(word, str) and word for word in value)
+
+
+def _problem_of_url(url: str, why_tls: str, wanted: str) -> str | None:
+    """Return why this URL cannot be used; the text never repeats it, for it may hold a secret."""
     try:
         parts = urlsplit(url)
         port_is_right = parts.port != 0
     except ValueError:
-        return "is not a URL; write https://HOST:PORT"
+        return f"is not a URL; write {wanted}"
     if parts.scheme == "http":
-        return "http:// is not possible, because the SDK always uses TLS; write https://HOST:PORT"
+        return f"http:// is not possible, because {why_tls}; write {wanted}"
     if parts.scheme != "https" or not parts.hostname or not port_is_right or not re.fullmatch(r"[!-~]+", url):
-        return "is not a URL; write https://HOST:PORT"
+        return f"is not a URL; write {wanted}"
     if "?" in url or "#" in url or "@" in parts.netloc:
-        return "must not have a query, a fragment, a name or a password; write https://HOST:PORT"
+        return f"must not have a query, a fragment, a name or a password; write {wanted}"
     return None

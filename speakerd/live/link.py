@@ -48,6 +48,9 @@ SILENCE_S = 1.0
 MARGIN_S = 3.0
 """A server that will hang up is left this long before it does, silence or not."""
 
+EARLY_S = 60.0
+"""A connection that will end for its token's sake looks for a silence this long before."""
+
 SOON_S = 10.0
 """What a server that hangs up "soon" is taken to mean."""
 
@@ -100,7 +103,7 @@ class Link:
         self._outbox: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
         self._grace_until = 0.0  # until then, sound may wait behind a sentence that is told again
         self._unsent = bytearray()
-        self._told: Verdict | None = None  # what the journal knows of the present outage
+        self._told: set[str] = set()  # what the journal knows of the present outage
         self._dialled_at = self._since = time.monotonic()
         self._dialled_at -= DIAL_GAP_S
         self._failures = 0
@@ -161,7 +164,7 @@ class Link:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._listen(session), name="events")
                 together.create_task(self._speak(session), name="uplink")
-                together.create_task(self._grow_old(), name="rotation")
+                together.create_task(self._grow_old(session), name="rotation")
                 together.create_task(self._renewed(), name="renewal")
         except* LinkError as group:
             raise group.exceptions[0] from group.exceptions[0].__cause__
@@ -185,7 +188,8 @@ class Link:
                     log.warning("the model asks for a function that this device does not have; refused")
                     await session.refuse(event)
                 case GoingAway(seconds):
-                    self._cut_off_at = time.monotonic() + (SOON_S if seconds is None else seconds)
+                    until = time.monotonic() + (SOON_S if seconds is None else seconds)
+                    self._cut_off_at = min(self._cut_off_at, until)
                     self._going_away.set()
             self._owner.happened(event)
 
@@ -207,12 +211,13 @@ class Link:
             raise LinkError(f"the connection is too slow: sound waited {STALE_S:g} s", code=1006) from error
         self._owner.sound_left(len(pcm))
 
-    async def _grow_old(self) -> NoReturn:
+    async def _grow_old(self, session: Session) -> NoReturn:
         """Leave the connection in a silence when it is old or the server will hang up; at last without one."""
         rotate, up_at = self._settings.rotate, time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(rotate.after):
+            async with asyncio.timeout(min(rotate.after, self._cut_off_at - up_at - EARLY_S)):
                 await self._going_away.wait()
+        await session.prepare_next()
         quiet_since = time.monotonic()
         while True:
             await asyncio.sleep(0.1)
@@ -231,8 +236,8 @@ class Link:
         self._outbox = asyncio.Queue()
         self._unsent.clear()
         self._grace_until = 0.0
-        self._told = None
-        self._cut_off_at = float("inf")
+        self._told.clear()
+        self._cut_off_at = session.expires_at
         self._going_away.clear()
         self._handle_is_fresh = resumed
         self._renewals = asyncio.Queue()
@@ -275,10 +280,10 @@ class Link:
         what = verdict(error, resumed=resumed, during_setup=up_at is None, failures=self._failures)
         if what.next is Next.FORGET:
             self._handle.forget()
-        # An outage of a night is one line at its start and one at its end, not three thousand; what changes about it
-        # is told once more.
-        first = up_at is not None or what != self._told
-        self._told = what
+        # An outage of a night is one line at its start and one at its end, not three thousand; each thing that turns
+        # out to be wrong meanwhile is told once.
+        first = up_at is not None or str(error) not in self._told
+        self._told.add(str(error))
         level = logging.DEBUG if not first else logging.ERROR if what.next is Next.PERSON else logging.WARNING
         advice = f"; {what.advice}" if what.advice else ""
         text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")
@@ -299,8 +304,7 @@ class Link:
             case _:
                 spread = random.uniform(1.0, 1.25)  # noqa: S311
                 pause = min(retry.first * 2.0 ** min(self._failures - 2, 16) * spread, retry.longest)
-        try:
+        with contextlib.suppress(TimeoutError):  # the pause is over
             async with asyncio.timeout(pause):
                 await (self._cures[error.cure]() if error.cure else asyncio.Event().wait())
-        except TimeoutError:
-            return
+                self._failures = 1  # those of the outage say nothing of the server that is there now

@@ -65,7 +65,7 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
         return Verdict(Next.PERSON, _KEY)
     if _BAD_MODEL.search(error.reason) or error.code == 404:
         return Verdict(Next.PERSON, _MODEL)
-    if resumed and error.cure is None and (error.code is None or error.code >= 1000):
+    if resumed and error.code is not None and error.code >= 1000:
         # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
         # for as long as the service still holds the old connection.
         refused = during_setup and error.code in (1007, 1008)

@@ -5,6 +5,7 @@ import asyncio
 import fcntl
 import socket
 import termios
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
@@ -14,6 +15,14 @@ USER_TIMEOUT_MS = 10_000
 
 class Wire(ClientConnection):
     """A client connection that knows its backlog."""
+
+    was_open = False
+    """Whether it ever was a WebSocket; before that, it is a connection to whoever answers."""
+
+    async def handshake(self, *arguments: Any, **named: Any) -> None:
+        """Become a WebSocket."""
+        await super().handshake(*arguments, **named)
+        self.was_open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the kernel notice a dead peer; without this it takes a quarter of an hour."""

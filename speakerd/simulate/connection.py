@@ -19,6 +19,7 @@ from speakerd.simulate.model import Surroundings
 from speakerd.simulate.profiles import PROFILES, Profile, check_setup, profile_of
 from speakerd.simulate.refusals import RefusedError, UnansweredError
 from speakerd.simulate.script import NEXT_ANSWER, Do, Fault
+from speakerd.simulate.tokens import PREFIX, Token, Tokens
 
 
 class _CutError(Exception):
@@ -36,6 +37,7 @@ class House:
     around: Surroundings
     faults: Faults
     keys: frozenset[str] | None
+    tokens: Tokens
     go_dark_for: Callable[[float], Awaitable[None]]
 
 
@@ -49,6 +51,7 @@ class Connection:
         self._around = house.around
         self._opened = time.monotonic()
         self._conversation: Conversation | None = None
+        self._token: Token | None = None
         self._answers_setup = True
         self._tasks: asyncio.TaskGroup
         self._dark_seconds: float | None = None
@@ -106,13 +109,18 @@ class Connection:
         assert self._conversation
         self._tasks.create_task(self._conversation.model.answer_for_ever(), name="answers")
         while True:
-            await self._conversation.take(wire.decode(await self._line.recv()))
+            frame = await self._line.recv()
+            if self._token:
+                self._token.check()
+            await self._conversation.take(wire.decode(frame))
 
     async def _set_up(self, setup: dict[str, Any]) -> None:
         version = _version(self._line_path)
         profile = profile_of(setup.get("model", ""), version)
         if self._around.script.profile:
             profile = PROFILES[self._around.script.profile]
+        if self._token:
+            setup = self._token.admit(setup)
         check_setup(setup, profile, version)
         handle = setup.get("sessionResumption", {}).get("handle")
         memory = self._around.handles.redeem(handle) if handle else Memory()
@@ -155,13 +163,16 @@ class Connection:
         query = parse_qs(urlsplit(self._line_path).query)
         if _is_constrained(self._line_path):
             shown = headers.get("Authorization", "").removeprefix("Token ") or query.get("access_token", [""])[0]
-            known = shown.startswith("auth_tokens/")
+            known = shown.startswith(PREFIX)
+            self._token = self._house.tokens.find(shown)
         else:
             shown = headers.get("x-goog-api-key", "") or query.get("key", [""])[0]
-            known = not shown.startswith("auth_tokens/")
+            known = not shown.startswith(PREFIX)
         if not shown:
             raise refusals.no_key()
-        if not known or (self._house.keys is not None and shown not in self._house.keys):
+        if self._token:
+            self._token.check()
+        elif not known or (self._house.keys is not None and shown not in self._house.keys):
             raise refusals.bad_key()
 
     async def _later(self, fault: Fault) -> None:

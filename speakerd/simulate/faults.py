@@ -24,7 +24,11 @@ class Faults:
     def __init__(self, faults: Iterable[Fault]) -> None:
         self._waiting: dict[str, list[_Waiting]] = {}
         for fault in faults:
-            self._waiting.setdefault(fault.event, []).append(_Waiting(fault))
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Take one more fault; its events are counted from now on."""
+        self._waiting.setdefault(fault.event, []).append(_Waiting(fault))
 
     def due(self, event: str, connection: int, turn: int | None) -> list[Fault]:
         """Return what happens now that ``event`` happened, in the order of the script."""

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
+from speakerd.simulate.post import SERVED, Post
+
 _PONG = 0x8A
 """First byte of a pong frame: final fragment, opcode 10 (RFC 6455, section 5.2)."""
 
@@ -20,7 +22,19 @@ class Line(ServerConnection):
     """From 1, in the order in which they came."""
     pong_seconds: float | None = 0.0
     """How late pongs are; None: never."""
+    post: Post
+    """Reads a request that is not for WebSockets."""
     _frozen = False
+    _is_post = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends; websockets reads no request with a body."""
+        self._is_post = self._is_post or (self.request is None and data.startswith(SERVED))
+        if not self._is_post:
+            super().data_received(data)
+        elif (answer := self.post.receive(data)) is not None:
+            self.transport.write(answer)
+            self.transport.close()
 
     def send_data(self) -> None:
         """Write what the protocol has to say, save for what is held back."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http
+import json
 import os
 import re
 import ssl
@@ -11,27 +12,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import parse_qs
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from speakerd.errors import SpeakerdError
-from speakerd.simulate import certificate
+from speakerd.simulate import certificate, refusals
 from speakerd.simulate.connection import Connection, House
 from speakerd.simulate.faults import Faults
 from speakerd.simulate.handles import VALID_SECONDS, Handles
 from speakerd.simulate.ledger import Answer, Ledger, WireEvent
 from speakerd.simulate.line import Line
 from speakerd.simulate.model import PRELUDE, Surroundings
+from speakerd.simulate.post import Answer as HttpAnswer
+from speakerd.simulate.post import Post
+from speakerd.simulate.post import Request as HttpRequest
 from speakerd.simulate.profiles import PROFILES
-from speakerd.simulate.script import HANDSHAKE, Script
+from speakerd.simulate.refusals import RefusedError
+from speakerd.simulate.script import HANDSHAKE, Fault, Script
+from speakerd.simulate.tokens import PREFIX, Tokens
 from speakerd.simulate.voice import Voice
 
 _PATH = re.compile(
     r"//?ws/google\.ai\.generativelanguage\.(v1|v1beta|v1alpha)\.GenerativeService\.BidiGenerateContent(Constrained)?"
 )
-"""One slash from LiteLLM, two from Google's own SDKs. The constrained path has no `v1`."""
+"""One slash from LiteLLM, two from Google's own SDKs. The constrained path is `v1alpha` only."""
+
+_TOKEN_PATH = re.compile(r"//?v1alpha/auth_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +170,17 @@ class LiveApi:
         self._servers.append(plain)
         self._plain_port = _port_of(plain)
 
+    def misbehave(self, fault: Fault) -> None:
+        """Take one more fault into the script while it runs; what it waits for is counted from now on."""
+        (self._handshakes if fault.do.verb in HANDSHAKE else self._faults).add(fault)
+
     async def _open(self) -> None:
         options = self._options
         valid = VALID_SECONDS / options.script.clock
         around = Surroundings(options.script, Voice(), Handles(valid), self.ledger)
         await asyncio.to_thread(_rehearse, around.voice, options.script)
-        self._house = House(around, self._faults, options.keys, self._dark_for)
+        tokens = Tokens(options.script.clock)
+        self._house = House(around, self._faults, options.keys, tokens, self._dark_for)
         await self.resume_listening()
 
     def _prepare_directory(self) -> None:
@@ -210,6 +224,7 @@ class LiveApi:
 
     def _new_line(self, protocol: ServerProtocol, server: Server, **options: Any) -> Line:
         line = Line(protocol, server, **options)
+        line.post = Post(self._make_token)
         self._lines.add(line)
         return line
 
@@ -230,10 +245,28 @@ class LiveApi:
                 return line.respond(http.HTTPStatus(do.http), f"{do.http}\n")
         path = request.path.partition("?")[0]
         match = _PATH.fullmatch(path)
-        if match is None or (match[1] == "v1" and match[2]):
+        if match is None or (match[1] != "v1alpha" and match[2]):
             self.ledger.note(line.number, "out", "refused", {"status": 404, "path": path})
             return line.respond(http.HTTPStatus.NOT_FOUND, "There is no such method.\n")
         return None
+
+    def _make_token(self, request: HttpRequest) -> HttpAnswer:
+        """Answer as `POST /v1alpha/auth_tokens` does."""
+        path, _, query = request.target.partition("?")
+        key = request.headers.get("x-goog-api-key", "") or parse_qs(query).get("key", [""])[0]
+        keys = self._options.keys
+        try:
+            if not _TOKEN_PATH.fullmatch(path):
+                return _refusal(404, "Not Found", "NOT_FOUND")
+            if not key:
+                return _refusal(403, refusals.no_key().reason, "PERMISSION_DENIED")
+            if key.startswith(PREFIX) or (keys is not None and key not in keys):
+                return _refusal(400, refusals.bad_key().reason, "INVALID_ARGUMENT")
+            made = self._house.tokens.make(_json(request.body))
+        except RefusedError as refused:
+            return _refusal(400, refused.reason, "INVALID_ARGUMENT")
+        self.ledger.note(0, "out", "minted", {"until": made["expireTime"]})
+        return 200, dict(made)
 
     async def _dark_for(self, seconds: float) -> None:
         await self.go_dark()
@@ -257,6 +290,17 @@ def _rehearse(voice: Voice, script: Script) -> None:
             voice.say(answer)
         else:
             voice.play(answer.wav)
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise refusals.not_json() from error
+
+
+def _refusal(code: int, message: str, status: str) -> HttpAnswer:
+    return code, {"error": {"code": code, "message": message, "status": status}}
 
 
 def _port_of(server: Server) -> int:

@@ -40,6 +40,17 @@ def no_key() -> RefusedError:
     )
 
 
+def expired_token() -> RefusedError:
+    """Say that a token is over, for all or for new sessions."""
+    # Neither of these two texts was ever recorded; a client must not depend on them.
+    return RefusedError(1008, "The auth token has expired.")
+
+
+def spent_token() -> RefusedError:
+    """Say that a token has begun as many sessions as it was made for."""
+    return RefusedError(1008, "The auth token was used too often.")
+
+
 def unknown_model(model: str, version: str) -> RefusedError:
     """Say that there is no such model under this version of the API."""
     return RefusedError(

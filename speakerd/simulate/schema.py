@@ -172,7 +172,7 @@ def _fields(message: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
     known = _TYPES[kind]
     result: dict[str, Any] = {}
     for name, value in message.items():
-        field = name if name in known else _camel(name)
+        field = name if name in known else camel(name)
         if field not in known:
             raise unknown_name(name, place)
         # In proto-JSON null is the same as an absent field.
@@ -204,7 +204,8 @@ def _value(value: object, kind: str, place: str) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return a name of either spelling as `camelCase`."""
     head, *tail = name.split("_")
     return head + "".join(word.capitalize() for word in tail)
 

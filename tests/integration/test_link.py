@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import logging
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from speakerd.errors import Cure
-from speakerd.host.network import until_reachable
+from speakerd.host.network import Reachability
+from speakerd.live import link
 from speakerd.live.events import Event
 from speakerd.live.handle import Handle
 from speakerd.live.link import Link
@@ -88,8 +89,8 @@ async def call(
             caller = Caller(settings, KEY)
         owner = Listener()
         server = urlsplit(live.url)
-        reachable = functools.partial(until_reachable, server.hostname or "", server.port or 443)
-        link = Link(caller.dial, {Cure.NETWORK: reachable}, settings.live, handle or Handle(None, "m"), owner)
+        network = Reachability(server.hostname or "", server.port or 443)
+        link = Link(caller.dial, {Cure.NETWORK: network.returns}, settings.live, handle or Handle(None, "m"), owner)
         running = asyncio.create_task(link.run())
         try:
             yield Call(live, link, owner)
@@ -154,7 +155,7 @@ async def test_an_outage_is_one_line_at_its_start_and_one_at_its_end(
         await on.live.wait_for("resumed")
         await on.owner.up(2)
     levels = [record.levelname for record in caplog.records]
-    assert levels.count("WARNING") == 1, caplog.text
+    assert levels.count("WARNING") == 2, "the loss, and why there is no dialling: " + caplog.text
     assert levels.count("INFO") == 2, caplog.text
     assert "conversation resumed after" in caplog.text
 
@@ -309,3 +310,21 @@ async def test_the_end_of_a_long_outage_is_noticed_at_once(tmp_path: Path) -> No
         back = loop.time()
         await on.owner.up(2)
         assert loop.time() - back < 5
+
+
+async def held_after(reconnects: int, directory: Path) -> tuple[list[str], int, int]:
+    """Return the tasks, threads and descriptors that are there after so many connections."""
+    close = {"when": {"event": "idle", "times": reconnects}, "do": {"close": 1000}}
+    async with call(directory, {"faults": [close]}, retry={"healthy_after": 0}) as on:
+        await until(lambda: [line for line, _ in on.owner.lines].count(Line.UP) > reconnects, "the last one", 60)
+        await on.live.wait_for("idle", count=reconnects + 1)
+        await asyncio.sleep(0.5)  # what is over has time to end
+        tasks = sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+        return tasks, threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_reconnecting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two hundred connections there are as many tasks, threads and descriptors as after ten."""
+    monkeypatch.setattr(link, "DIAL_GAP_S", 0.0)
+    monkeypatch.setattr(link, "AT_ONCE_S", 0.0)
+    assert await held_after(200, tmp_path / "many") == await held_after(10, tmp_path / "few")

@@ -15,7 +15,7 @@ LAYERS = [
     {"state", "stalls", "settings", "yaml_file", "mistakes", "live.events", "live.verdict", "live.trouble"},
     {"sound", "panel", "host", "live.key", "live.token", "live.handle", "live.setup", "live.wire", "live.session"},
     {"live.link", "assistant"},
-    {"app", "ask", "simulate"},
+    {"app", "ask", "mint", "simulate"},
     {"cli", "__main__"},
 ]
 """Each module may import what stands above it here, and its neighbours of the same package or the same line."""

@@ -1,16 +1,17 @@
-"""Where the API key comes from."""
+"""Where the API key, and what else opens a door, comes from."""
 
 from pathlib import Path
 
 import pytest
 
 from speakerd.errors import SettingsError
-from speakerd.live.key import read_key
+from speakerd.live.key import read_key, read_secret
+from speakerd.settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("GEMINI_API_KEY", "CREDENTIALS_DIRECTORY"):
+    for variable in ("GEMINI_API_KEY", "SPEAKERD_TOKEN_AUTHORIZATION", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -45,3 +46,39 @@ def test_what_cannot_be_a_key_is_refused_and_not_repeated(
     with pytest.raises(SettingsError) as refusal:
         read_key()
     assert wrong[:20] not in str(refusal.value)
+
+
+def settings(token: dict[str, object]) -> Settings:
+    return Settings.model_validate({"live": {"token": token}})
+
+
+URL: dict[str, object] = {"url": "https://home.example/token"}
+
+
+@pytest.mark.parametrize("token", [URL, {"command": ["true"]}])
+def test_with_tokens_no_key_is_needed_or_read(token: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that gets its tokens from elsewhere has no use for a key, not even for one that is there."""
+    assert read_secret(settings(token)) == ""
+    monkeypatch.setenv("GEMINI_API_KEY", "k3y")
+    assert read_secret(settings(token)) == ""
+    assert read_secret(settings({})) == "k3y"
+
+
+def test_an_address_may_ask_who_wants_its_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to show it is a credential of the service, or a variable by hand."""
+    monkeypatch.setenv("SPEAKERD_TOKEN_AUTHORIZATION", " Bearer by hand\n")
+    assert read_secret(settings(URL)) == "Bearer by hand"
+    (tmp_path / "token-authorization").write_text("Bearer of the service\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret(settings(URL)) == "Bearer of the service"
+
+
+@pytest.mark.parametrize("wrong", ["Bearer\nhunter2", "Bearer hünter2", "hunter2" * 500])
+def test_what_cannot_be_shown_in_a_header_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told which one is wrong, and not what is in it."""
+    monkeypatch.setenv("SPEAKERD_TOKEN_AUTHORIZATION", wrong)
+    with pytest.raises(
+        SettingsError, match="SPEAKERD_TOKEN_AUTHORIZATION cannot be the value of a header"
+    ) as refusal:
+        read_secret(settings(URL))
+    assert "nter2" not in str(refusal.value)

@@ -1,6 +1,7 @@
 """Is the server there again?"""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -9,14 +10,22 @@ import sys
 
 import pytest
 
-from speakerd.host.network import until_reachable
+from speakerd.host.network import Reachability
+
+
+def in_a_network_of_its_own(program: str, *arguments: str) -> None:
+    """Run a Python program where the only network is a loopback that is down; it is root there."""
+    assert shutil.which("unshare")
+    assert shutil.which("ip"), "install it: apt-get install iproute2"
+    own = ["unshare", "--net", "--mount"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
+    subprocess.run([*own, sys.executable, "-W", "error", "-c", program, *arguments], check=True, timeout=60)
 
 
 async def test_the_return_of_a_server_is_noticed() -> None:
     """A port that begins to accept connections ends the wait."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        waiting = asyncio.create_task(until_reachable("127.0.0.1", server.getsockname()[1]))
+        waiting = asyncio.create_task(Reachability("127.0.0.1", server.getsockname()[1]).returns())
         await asyncio.sleep(0.5)
         assert not waiting.done()
         server.listen()
@@ -31,16 +40,51 @@ async def test_a_server_that_was_there_all_along_is_no_news() -> None:
         server.listen()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(3):
-                await until_reachable("127.0.0.1", server.getsockname()[1])
+                await Reachability("127.0.0.1", server.getsockname()[1]).returns()
+
+
+async def test_a_server_that_came_back_while_nobody_looked_is_news() -> None:
+    """A dial can hang until after the return; the back-off behind it is cut short all the same, once."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        reachability = Reachability("127.0.0.1", server.getsockname()[1])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await reachability.returns()
+        server.listen()
+        async with asyncio.timeout(1):
+            await reachability.returns()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await reachability.returns()
+
+
+async def test_behind_a_proxy_it_is_the_proxy_that_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no name but the proxy's can be found, the server's is not asked for; no_proxy is obeyed."""
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("https_proxy", f"http://somebody:secret@127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "direct.invalid")
+        waiting = asyncio.create_task(Reachability("behind.invalid", 443).returns())
+        direct = asyncio.create_task(Reachability("direct.invalid", 443).returns())
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        proxy.listen()
+        async with asyncio.timeout(10):
+            await waiting
+        assert not direct.done()
+        direct.cancel()
+        await asyncio.wait([direct])
 
 
 NEWS = """
-import asyncio, subprocess, time
+import asyncio, subprocess
 from speakerd.host import network
 network.PROBE_S = 30.0  # only the kernel's news can be faster
 async def main():
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)  # no route to it yet: lo is down
-    waiting = asyncio.create_task(network.until_reachable("127.0.0.1", server.sockets[0].getsockname()[1]))
+    port = server.sockets[0].getsockname()[1]
+    waiting = asyncio.create_task(network.Reachability("127.0.0.1", port).returns())
     await asyncio.sleep(0.5)
     assert not waiting.done()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -53,7 +97,4 @@ asyncio.run(main())
 
 def test_the_kernels_news_cut_the_wait_short() -> None:
     """A cable that is plugged in, here the loopback of a network of its own, is noticed at once."""
-    assert shutil.which("unshare")
-    assert shutil.which("ip"), "install it: apt-get install iproute2"
-    own_network = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
-    subprocess.run([*own_network, sys.executable, "-c", NEWS], check=True)
+    in_a_network_of_its_own(NEWS)

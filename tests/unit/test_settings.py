@@ -315,6 +315,47 @@ class TestMistakes:
         (problem,) = problems(file, f"live:\n  base_url: '{url}'\n")
         assert problem == f"2: live.base_url: {told}write https://HOST:PORT"
 
+    @pytest.mark.parametrize(
+        "source", ["url: https://home.example/token", "command: [ssh, home, speakerd, token, --minutes, '30']"]
+    )
+    def test_tokens_come_from_one_place(self, file: Path, source: str) -> None:
+        """An address, or a program with its arguments; without either there is the API key."""
+        assert not Settings().live.token.given
+        file.write_text(f"live: {{token: {{{source}}}}}\n")
+        settings = load(file)
+        assert settings.live.token.given
+        assert f"    {source}".replace("'", '"').split(": ")[0] in describe(settings)
+
+    def test_a_list_of_words_is_shown_in_a_line(self, file: Path) -> None:
+        """What is shown of a program can be written into the file again."""
+        file.write_text("live:\n  token:\n    command:\n    - ssh\n    - home\n    - '30'\n")
+        shown = describe(load(file))
+        assert f'    command: ["ssh", "home", "30"]  # {file}:3\n' in shown
+        file.write_text(shown)
+        assert load(file).live.token.command == ["ssh", "home", "30"]
+
+    @pytest.mark.parametrize(
+        ("token", "told"),
+        [
+            ("{url: 'http://home.example/'}", "url: http:// is not possible, because a token is a secret; write"),
+            (
+                "{url: 'https://home.example/?key=hunter2'}",
+                "url: must not have a query, a fragment, a name or a pass",
+            ),
+            ("{url: 'https://me:hunter2@home.example/'}", "url: must not have a query, a fragment, a name or a pass"),
+            ("{url: home.example}", "url: is not a URL; write https://HOST/PATH; what it asks for is the credential"),
+            ("{command: ssh home}", "command: must be a list of words, a number in quotes: [ssh, HOST,"),
+            ("{command: [ssh, home, 30]}", "command: must be a list of words, a number in quotes: [ssh, HOST,"),
+            ("{command: []}", "command: must be a list of words, a number in quotes: [ssh, HOST,"),
+            ("{command: [a], url: 'https://b/'}", "url: url and command must not both be set"),
+        ],
+    )
+    def test_a_source_of_tokens_that_cannot_work_is_refused(self, file: Path, token: str, told: str) -> None:
+        """The owner is told what to write, and no secret in an address is repeated."""
+        (problem,) = problems(file, f"live:\n  token: {token}\n")
+        assert problem.startswith(f"2: live.token.{told}")
+        assert "hunter2" not in problem
+
 
 class TestSecrets:
     """An API key in a settings file is refused, and shown to nobody."""
@@ -325,7 +366,7 @@ class TestSecrets:
             "assistant:\n  api_key: hunter2",
             "live:\n  apikey: hunter2",
             "live:\n  GEMINI_API_KEY: hunter2",
-            "live:\n  token: hunter2",
+            "live:\n  ephemeral_token: hunter2",
             "live:\n  access-token: hunter2",
             "gemini:\n  key: hunter2",
             f"assistant:\n  voice: {KEY}",
@@ -343,6 +384,13 @@ class TestSecrets:
         assert not any(secret in line for line in told for secret in ("hunter2", KEY, "abcdef"))
         named = [line.split(": ")[1] for line in told]
         assert len(set(named)) == len(named), "a setting is told twice"
+
+    @pytest.mark.parametrize("token", ["hunter2", "auth_tokens/0123abcdef"])
+    def test_a_token_has_no_place_in_the_file_either(self, file: Path, token: str) -> None:
+        """What was put where its source belongs is refused and not shown."""
+        (problem,) = problems(file, f"live:\n  token: {token}\n")
+        assert "does not belong in this file; remove it" in problem
+        assert token not in problem
 
     @pytest.mark.parametrize(
         "text",
