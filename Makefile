@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-clients test-soak check bench lock clean
+.PHONY: help demo test test-clients test-faults test-soak soak check bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -20,8 +20,14 @@ test: $(READY)  ## unit and integration tests, with branch coverage
 test-clients: $(READY)  ## other people's clients against the stand-in (needs npm; downloads them; a few minutes)
 	$(BIN)/python -m pytest -o addopts= tests/clients
 
+test-faults: $(READY)  ## every fault there is against the daemon, as a table (half an hour); ONLY='close*', JOBS=4
+	$(BIN)/python -m tests.faults --only '$(or $(ONLY),*)' --jobs $(or $(JOBS),4) --output faults-out
+
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
 	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py
+
+soak: $(READY)  ## random faults at random moments under a hurried clock: a line a minute, a table at the end; HOURS=1
+	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),1) $(if $(SEED),--seed $(SEED)) --output soak-out
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
@@ -48,5 +54,5 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
 
 clean:  ## remove everything that the above made
-	rm -rf $(VENV) demo-out bench-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) demo-out bench-out faults-out soak-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

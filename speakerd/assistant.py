@@ -171,6 +171,10 @@ class Assistant:
             self._expect_answer()
         return again
 
+    def just_heard(self) -> bytes:
+        """Return the sound of the last moments, in which a word may begin."""
+        return self._utterance.just_heard()
+
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
         self._left_at = time.monotonic()
@@ -200,7 +204,7 @@ class Assistant:
                 )
             case TurnComplete(reason, waiting_for_input):
                 self._reply.end_turn()
-                if hushed:
+                if hushed and (waiting_for_input or not asked):
                     self._expect_no_answer()
                 if waiting_for_input:
                     self._utterance.answered()

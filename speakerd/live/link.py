@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -78,6 +78,9 @@ class Owner(Protocol):
 
     def to_tell_again(self) -> bytes:
         """Return the sound of the utterance that no server has answered, up to now."""
+
+    def just_heard(self) -> bytes:
+        """Return the sound of the last moments, in which a word may begin."""
 
 
 class _Rotation(Exception):  # noqa: N818 - it is no error
@@ -256,18 +259,13 @@ class Link:
 
     def _tell_again(self) -> None:
         """Put the sentence that waits for its answer in front of what is said from now on."""
-        again = self._owner.to_tell_again()
-        if not again:
-            return
-        seconds = len(again) / 2 / INPUT_RATE
-        self._grace_until = time.monotonic() + STALE_S + seconds
-        for at in range(0, len(again), self._send_bytes):
-            self._put(again[at : at + self._send_bytes])
-        log.info(
-            "the sentence that was not answered is told again: %.1f s",
-            seconds,
-            extra={"event": "told-again", "seconds": seconds},
-        )
+        if again := self._owner.to_tell_again():
+            seconds = len(again) / 2 / INPUT_RATE
+            self._grace_until = time.monotonic() + STALE_S + seconds
+            text = "the sentence that was not answered is told again: %.1f s"
+            log.info(text, seconds, extra={"event": "told-again", "seconds": seconds})
+        for pcm in _pieces(again or self._owner.just_heard(), self._send_bytes):
+            self._put(pcm)
 
     def _went_down(self, error: LinkError, resumed: bool, up_at: float | None) -> Verdict:
         """Tell everybody, once for each outage; return what to do."""
@@ -308,3 +306,7 @@ class Link:
             async with asyncio.timeout(pause):
                 await (self._cures[error.cure]() if error.cure else asyncio.Event().wait())
                 self._failures = 1  # those of the outage say nothing of the server that is there now
+
+
+def _pieces(pcm: bytes, size: int) -> Iterator[bytes]:
+    return (pcm[at : at + size] for at in range(0, len(pcm), size))

@@ -10,6 +10,7 @@ from speakerd.simulate.ledger import Ledger
 from speakerd.simulate.model import TOKENS_PER_SECOND, Model, Outlet, Surroundings, Turn
 from speakerd.simulate.profiles import Profile
 from speakerd.simulate.rate import Rates
+from speakerd.simulate.recognise import TurnSound
 from speakerd.simulate.refusals import invalid_argument, precondition
 from speakerd.simulate.script import Do
 
@@ -38,6 +39,7 @@ class Conversation:
         self._seeding: bool = setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
         self._plan: list[Do] = []
         self._rates = Rates()
+        self._turn_sound = TurnSound()
         self._total = 0
 
     @property
@@ -95,6 +97,7 @@ class Conversation:
         self._total += len(pcm)
         self._ledger.hear(self._outlet.number, pcm)
         await self._outlet.happened("audio", "in", bytes=len(pcm), total=self._total)
+        self._turn_sound.hear(pcm, speaking=self._ears.speaking or bool(self._activity))
         if self._manual:
             if self._activity is not None:
                 self._activity += len(pcm)
@@ -166,9 +169,9 @@ class Conversation:
         """End the user's turn: the model's is next."""
         number, ended = self.turn, time.monotonic()
         self.model.begin_turn(text, tokens)
-        await self._outlet.happened("turn", turn=number)
+        await self._outlet.happened("turn", turn=number, text=text, session=self.model.memory.session)
         plan, self._plan = tuple(self._plan), []
-        self.model.ask(Turn(number, ended, plan))
+        self.model.ask(Turn(number, ended, plan, text=text))
 
     async def _transcribe(self, text: str) -> None:
         if not self._transcribes:
@@ -177,7 +180,9 @@ class Conversation:
             await self._outlet.send(wire.content(inputTranscription={"text": words}))
 
     def _transcript(self, seconds: float) -> str:
-        """Return what the user said; the stand-in does not understand speech, but its script may."""
+        """Return what the user said: the words that the script knows, or what it says was said."""
+        if words := self._script.vocabulary.words_in(self._turn_sound.take()):
+            return " ".join(words)
         heard = self._script.heard
         return heard[(self.turn - 1) % len(heard)] if heard else f"({seconds:.1f} seconds of speech)"
 

@@ -36,11 +36,12 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question that waits for its answer; ``say`` is what to answer to a function's result."""
+    """A question, ``text``, that waits for its answer; ``say`` is what to answer to a function's result."""
 
     number: int
     at: float
     plan: tuple[Do, ...] = ()
+    text: str = ""
     is_result: bool = False
     say: str | None = None
 
@@ -319,7 +320,9 @@ class Model:
             return await self._spoken_text(turn.say)
         answers = self._around.script.answers
         # What is said to a function's result comes after what was said while it ran.
-        answer = answers[(turn.number - 1 + turn.is_result) % len(answers)]
+        usual = answers[(turn.number - 1 + turn.is_result) % len(answers)]
+        replies = self._around.script.replies
+        answer = next((replies[word] for word in turn.text.split() if word in replies), usual)
         if isinstance(answer, str):
             return await self._spoken_text(answer)
         return await asyncio.to_thread(self._around.voice.play, answer.wav, answer.text)

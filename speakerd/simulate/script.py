@@ -1,5 +1,6 @@
 """What the stand-in is told to do: its answers, its pace, and when it misbehaves. Data, not code."""
 
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from speakerd import yaml_file
 from speakerd.errors import SettingsError
 from speakerd.mistakes import mistakes
 from speakerd.simulate.profiles import PROFILES
+from speakerd.simulate.recognise import Vocabulary
 
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -232,6 +234,11 @@ class Script(_Part):
     """One for each turn, from the top again after the last."""
     heard: tuple[str, ...] = ()
     """What the transcript of the user's turn says; without it, how long the speech was."""
+    words: dict[str, Path] = {}
+    """Recordings that it recognises in the user's turn, sample by sample: 16 kHz mono, WAV or raw. Where it does, the
+    transcript is their names."""
+    replies: dict[str, Answer] = {}
+    """The answer to a turn with this word in it; to other turns the next of ``answers``."""
     pace: Annotated[float, Field(gt=0, le=1000)] = 4.0
     """How many times faster than real time an answer is sent."""
     thinking: Seconds = 0.6
@@ -251,6 +258,17 @@ class Script(_Part):
             raise ValueError(f"expected one of {', '.join(PROFILES)}")
         return profile
 
+    @model_validator(mode="after")
+    def _replies_to_known_words(self) -> Self:
+        if unknown := sorted(self.replies.keys() - self.words.keys()):
+            raise ValueError(f"replies: {unknown[0]} is not one of words")
+        return self
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Return the recordings of ``words``. Raise SpeakerdError, at the first use, where one cannot be read."""
+        return Vocabulary.read(self.words)
+
     @classmethod
     def read(cls, file: Path) -> Self:
         """Return the script in a YAML file. Raise SettingsError, which lists every mistake with its line."""
@@ -258,8 +276,16 @@ class Script(_Part):
         if problems := document.problems or mistakes(document, cls):
             raise SettingsError([str(problem) for problem in sorted(problems)])
         script = cls.model_validate(document.content)
-        here = tuple(
-            answer if isinstance(answer, str) else answer.model_copy(update={"wav": file.parent / answer.wav})
-            for answer in script.answers
+        here = file.parent
+        return script.model_copy(
+            update={
+                "answers": tuple(_beside(here, answer) for answer in script.answers),
+                "replies": {word: _beside(here, answer) for word, answer in script.replies.items()},
+                "words": {word: here / recording for word, recording in script.words.items()},
+            }
         )
-        return script.model_copy(update={"answers": here})
+
+
+def _beside(directory: Path, answer: str | Wav) -> str | Wav:
+    """Return an answer whose file, if it has one, is looked for in this directory."""
+    return answer if isinstance(answer, str) else answer.model_copy(update={"wav": directory / answer.wav})

@@ -32,7 +32,7 @@ class Utterance:
         self._periods: deque[bytes] = deque(maxlen=LONGEST_MS // period_ms)
         self._begun = self._talking = False
         self._talked_ms = 0
-        self._talk_at = 0.0  # when somebody talked last
+        self._talk_at = float("-inf")  # when somebody talked last
         self._tellings = 0
 
     @property
@@ -62,6 +62,12 @@ class Utterance:
         self._talked_ms = self._tellings = 0
         while len(self._periods) > self._preroll:
             self._periods.popleft()
+
+    def just_heard(self) -> bytes:
+        """Return the last moments before now, in which a word may have begun that nobody has noticed yet."""
+        if self._begun or (self._clock() - self._talk_at) * 1000 < PREROLL_MS:
+            return b""  # there is a sentence in them, which is told again or has been answered
+        return b"".join(self._periods)
 
     def to_tell_again(self) -> bytes:
         """Return the utterance that still waits for its answer, from its start until now."""

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,11 @@ async def until(value: Callable[[], int], what: str, timeout: float = 10.0) -> i
 
 
 @contextlib.asynccontextmanager
-async def daemon(settings: Path, **environment: str) -> AsyncIterator[Daemon]:
-    """Run the daemon; kill it if the scene ends first."""
+async def daemon(settings: Path, *, prefix: Sequence[str] = (), **environment: str) -> AsyncIterator[Daemon]:
+    """Run the daemon; kill it if the scene ends first. ``prefix`` is a command that takes its place in the world."""
     process = await asyncio.create_subprocess_exec(
         # The SDK warns of values it does not know, which a test may well send; its own code may go on then.
-        sys.executable, "-W", "error", "-W", "ignore::UserWarning:google.genai._common",
+        *prefix, sys.executable, "-W", "error", "-W", "ignore::UserWarning:google.genai._common",
         "-m", "speakerd", "run", "--config", str(settings),
         stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env={**os.environ, **environment},
     )  # fmt: skip
@@ -135,17 +135,25 @@ async def household(
     *,
     key: str = KEY,
     environment: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    keep: bool = True,
     **sections: dict[str, object],
 ) -> AsyncIterator[Household]:
-    """Set everything up; ``script`` is the stand-in's, ``sections`` are settings."""
-    options = LiveApiOptions(directory / "live", script=Script.model_validate(script or {}), keys=frozenset({KEY}))
+    """Set everything up; ``script`` is the stand-in's, ``sections`` are settings.
+
+    ``prefix`` goes in front of the daemon's command line, and ``host`` is the address of the stand-in, which
+    remembers what happened only in its files if not told to ``keep`` it.
+    """
+    told = Script.model_validate(script or {})
+    options = LiveApiOptions(directory / "live", script=told, host=host, keys=frozenset({KEY}), keep=keep)
     with SimulatedCard(directory / "card") as card:
         async with LiveApi(options) as live:
             settings = write_settings(directory / "speakerd.yaml", live.url, **sections)
             variables = {
                 **card.environment, "SSL_CERT_FILE": str(live.ca_file), "GEMINI_API_KEY": key, **(environment or {})
             }  # fmt: skip
-            async with daemon(settings, **variables) as running:
+            async with daemon(settings, prefix=prefix, **variables) as running:
                 try:
                     yield Household(card, live, running)
                 except BaseException:

@@ -38,6 +38,7 @@ class Listener:
     left: int = 0
     quiet: bool = True
     again: bytes = b""
+    latest: bytes = b""
 
     def line_changed(self, line: Line, trouble: str | None) -> None:
         self.lines.append((line, trouble))
@@ -54,6 +55,9 @@ class Listener:
     def to_tell_again(self) -> bytes:
         again, self.again = self.again, b""
         return again
+
+    def just_heard(self) -> bytes:
+        return self.latest
 
     async def up(self, times: int = 1) -> None:
         """Wait until the line has come up so many times."""
@@ -229,6 +233,16 @@ async def test_a_sentence_without_an_answer_is_told_again_before_anything_else(t
         await on.say(GO_FORWARD[PERIOD * 100 : PERIOD * 110])
         await on.live.wait_for("audio", connection=2, count=110)
         assert on.live.heard(2) == GO_FORWARD[: PERIOD * 110]
+
+
+async def test_a_word_that_begins_while_there_is_no_connection_is_not_cut(tmp_path: Path) -> None:
+    """What was heard in the last moments goes out first, though nobody had noticed anyone talk in it."""
+    async with call(tmp_path, {"faults": [{"when": {"event": "idle"}, "do": {"reset": True}}]}) as on:
+        on.owner.latest = GO_FORWARD[: PERIOD * 20]
+        await on.owner.up(2)
+        await on.say(GO_FORWARD[PERIOD * 20 : PERIOD * 30])
+        await on.live.wait_for("audio", connection=2, count=30)
+        assert on.live.heard(2) == GO_FORWARD[: PERIOD * 30]
 
 
 async def test_a_connection_is_replaced_in_a_silence_before_the_server_cuts_it(

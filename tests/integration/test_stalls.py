@@ -73,6 +73,17 @@ async def test_after_an_answer_that_nobody_interrupted_the_next_question_is_answ
         await home.hear(home.live.answers[-1].pcm)
 
 
+async def test_a_question_whose_answer_was_interrupted_before_it_began_is_asked_again(tmp_path: Path) -> None:
+    """An interruption while the model still thinks leaves nothing to hear: that is silence, and treated like it."""
+    phantom = {"when": {"event": "turn", "after": 0.5}, "do": {"phantom_interrupted": True}}
+    async with household(tmp_path, QUICK | {"thinking": 1.5, "faults": [phantom]}) as home:
+        await home.live.wait_for("handle")
+        home.card.speak(GO_FORWARD + PAUSE)
+        await home.live.wait_for("interrupted", timeout=20)
+        await home.live.wait_for("turn_complete", connection=2, timeout=40)
+        await home.hear(home.live.answers[-1].pcm)
+
+
 async def test_an_answer_that_breaks_off_is_said_to_be_lost(tmp_path: Path) -> None:
     """It is heard as far as it came, then two falling tones; it is not begun again."""
     cut: dict[str, Any] = {"when": {"event": "audio_out", "count": 50}, "do": {"reset": True}}

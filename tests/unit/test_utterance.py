@@ -97,3 +97,22 @@ def test_it_is_bounded() -> None:
     told = room.told()
     assert len(told) == LONGEST_MS // 20
     assert told[-1] == room.number
+
+
+def test_the_last_moments_are_there_before_anybody_notices_talk() -> None:
+    """A word that begins just now has its first sound in them."""
+    room = Room()
+    room.passes(5000)
+    assert len(room.utterance.just_heard()) == PREROLL_MS * 32
+
+
+def test_the_last_moments_hold_no_sentence() -> None:
+    """What is told again, or was answered a moment ago, does not go out a second time."""
+    room = Room()
+    room.passes(1000, talking=True)
+    assert room.utterance.just_heard() == b""
+    room.utterance.answered()
+    room.passes(200)
+    assert room.utterance.just_heard() == b""
+    room.passes(400)
+    assert room.utterance.just_heard()
