@@ -2,27 +2,35 @@
 
 import asyncio
 import contextlib
+import functools
+import os
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 
 RTMGRP = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """News of links, of IPv4 and IPv6 addresses and of IPv4 and IPv6 routes (linux/rtnetlink.h)."""
 
 PROBE_S = 2.0
-"""How long a server may take to accept a connection, and how long until it is tried again without news."""
+"""How long until a server is tried again without news."""
+
+LIMIT_S = 4.0
+"""How long a server may take to accept a connection, over a slow line with losses."""
 
 
 class Reachability:
     """Whether a server accepts connections, and whether it did when that was last tried.
 
-    A try is one TCP connection, without a byte in it, to the server, or to the proxy where the environment names
-    one for it.
+    A try is one connection to the server, or to the proxy where the environment names one for it. With ``secure``
+    a server, as against a proxy, must also show a certificate that is good: before somebody has logged in to it, the
+    network of a hotel answers in everybody's place.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, secure: bool = False) -> None:
         """Take the server for reachable; nothing is tried yet."""
         self._host = host
         self._port = port
+        self._secure = secure
         self._accepted = True
 
     async def returns(self) -> None:
@@ -41,31 +49,44 @@ class Reachability:
     async def _came_back(self) -> bool:
         # A try that is cut short has not seen the server.
         accepted_before, self._accepted = self._accepted, False
-        self._accepted = await _accepts(*_first_hop(self._host, self._port))
+        self._accepted = await self._accepts()
         if self._accepted and accepted_before:
             await asyncio.Event().wait()
         return self._accepted
 
+    async def _accepts(self) -> bool:
+        proxy = _proxy(self._host, self._port)
+        hop = proxy or (self._host, self._port)
+        try:
+            tls = await asyncio.to_thread(_trust) if self._secure and not proxy else None
+            async with asyncio.timeout(LIMIT_S):
+                _, writer = await asyncio.open_connection(*hop, ssl=tls)
+        except (OSError, TimeoutError, UnicodeError):  # a name may be none that can be asked for
+            return False
+        writer.close()
+        return True
 
-def _first_hop(host: str, port: int) -> tuple[str, int]:
-    """Return where a dial of this server connects to: itself or its proxy."""
+
+def _proxy(host: str, port: int) -> tuple[str, int] | None:
+    """Return the proxy through which this server is dialled."""
     from speakerd.live.trouble import proxy_to  # at the first dial websockets is loaded, and not before
 
     try:
         proxy = proxy_to(host, port)
     except ValueError:  # a dial says what is wrong with it
-        return host, port
-    return (proxy.host, proxy.port) if proxy else (host, port)
+        return None
+    return (proxy.host, proxy.port) if proxy else None
 
 
-async def _accepts(host: str, port: int) -> bool:
-    try:
-        async with asyncio.timeout(PROBE_S):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError, UnicodeError):  # a name may be none that can be asked for
-        return False
-    writer.close()
-    return True
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return what the SDK trusts: the authorities in SSL_CERT_FILE and SSL_CERT_DIR, or else its library's own."""
+    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file or directory:
+        return ssl.create_default_context(cafile=file, capath=directory)
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 @contextlib.contextmanager

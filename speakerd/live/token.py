@@ -222,7 +222,7 @@ def _of_network(error: Exception, url: str) -> LinkError:
         deepest = TimeoutError()
     if not isinstance(deepest, OSError):
         return LinkError(f"no token: live.token.url does not answer as it should ({type(error).__name__})")
-    what = trouble(deepest, LIMIT_S, url)
+    what = trouble(deepest, LIMIT_S, url, "live.token.url")
     return LinkError(f"no token from live.token.url: {what}", cure=what.cure, advice=what.advice)
 
 

@@ -35,7 +35,7 @@ UNUSABLE = (
 
 GOOGLE = "https://generativelanguage.googleapis.com"
 
-# A person must log in, so it is advice; the next dial after live.retry.longest (half a minute) sees that they have.
+# A person must log in, so it is advice; the network is there once they have.
 _LOG_IN = "log in to the network's own page with a browser, or use another network"
 _TRUST = (
     "log in to the network's own page with a browser, if it has one; where a firewall reads along on purpose, put "
@@ -48,12 +48,12 @@ _CLOCK = "and the clock shows {today}"
 _CERTIFICATES: dict[int, tuple[str, Cure | None, str]] = {
     9: (f"the server's certificate is not valid yet, {_CLOCK}", Cure.CLOCK, ""),
     10: (f"the server's certificate has expired, {_CLOCK}", Cure.CLOCK, ""),
-    18: ("the server's certificate is its own, not an authority's", None, _TRUST),
-    19: ("the server's certificate comes from an authority that nobody here knows", None, _TRUST),
-    20: ("the server's certificate comes from an authority that nobody here knows", None, _TRUST),
-    21: ("the server's certificate comes from nobody that could be asked", None, _TRUST),
-    62: ("somebody else answers in the server's place, with a certificate of another name", None, _LOG_IN),
-    64: ("somebody else answers in the server's place, with a certificate of another address", None, _LOG_IN),
+    18: ("the server's certificate is its own, not an authority's", Cure.NETWORK, _TRUST),
+    19: ("the server's certificate comes from an authority that nobody here knows", Cure.NETWORK, _TRUST),
+    20: ("the server's certificate comes from an authority that nobody here knows", Cure.NETWORK, _TRUST),
+    21: ("the server's certificate comes from nobody that could be asked", Cure.NETWORK, _TRUST),
+    62: ("somebody else answers in the server's place, with a certificate of another name", Cure.NETWORK, _LOG_IN),
+    64: ("somebody else answers in the server's place, with a certificate of another address", Cure.NETWORK, _LOG_IN),
 }
 """OpenSSL's codes (openssl-verification-options(1), X509_V_ERR_*): the words, what ends it, what a person can do."""
 
@@ -88,8 +88,11 @@ def proxy_to(host: str, port: int) -> Proxy | None:
         raise ValueError(str(error)) from error
 
 
-def trouble(error: Exception, limit: float, base_url: str | None = None) -> LinkError:
-    """Return what to make of ``error``, which ended a dial of ``base_url`` that might take ``limit`` seconds."""
+def trouble(error: Exception, limit: float, base_url: str | None = None, setting: str = "live.base_url") -> LinkError:
+    """Return what to make of ``error``, which ended a dial of ``base_url`` that might take ``limit`` seconds.
+
+    ``setting`` is where the address comes from.
+    """
     server = urlsplit(base_url or GOOGLE)
     name = server.hostname or ""
     try:
@@ -107,7 +110,7 @@ def trouble(error: Exception, limit: float, base_url: str | None = None) -> Link
         case OSError():
             if proxy:
                 return _of_network(error, limit, f"the proxy {_address(proxy)}", proxy.host, _variable())
-            return _of_network(error, limit, "the server", name, "live.base_url")
+            return _of_network(error, limit, "the server", name, setting)
     return _of_answer(error)
 
 
@@ -126,8 +129,7 @@ def _of_network(error: OSError, limit: float, hop: str, name: str, setting: str)
         case socket.gaierror():
             text = f"the name {name} is not found: {error.strerror}"
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            # Something did accept the connection: to wait until something does would end at once.
-            return LinkError(f"{hop} hung up while the connection was made")
+            text = f"{hop} hung up while the connection was made"
         case OSError(errno=int(number)):
             text = f"{hop} cannot be reached: {os.strerror(number)}"
         case _:
@@ -143,9 +145,10 @@ def _of_tls(error: ssl.SSLError) -> LinkError:
         case ssl.SSLCertVerificationError():
             return LinkError(f"the server's certificate is not to be trusted: {error.verify_message}")
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE"):
-            return LinkError("somebody answers in the server's place, without TLS", advice=_LOG_IN)
+            text = "somebody answers in the server's place, without TLS"
+            return LinkError(text, cure=Cure.NETWORK, advice=_LOG_IN)
         case _:
-            return LinkError(f"TLS fails: {error.reason or error}")
+            return LinkError(f"TLS fails: {error.reason or error}", cure=Cure.NETWORK)
 
 
 def _of_proxy(error: Exception, proxy: Proxy, server: str) -> LinkError:
@@ -172,13 +175,13 @@ def _of_answer(error: Exception) -> LinkError:
     match error:
         # The library follows redirects within TLS; one that leads out of WebSockets ends as an invalid URI.
         case InvalidURI():
-            return LinkError(f"{_PORTAL}: it sends us elsewhere", advice=_LOG_IN)
+            return LinkError(f"{_PORTAL}: it sends us elsewhere", cure=Cure.NETWORK, advice=_LOG_IN)
         case SecurityError() if "redirect" in str(error):
-            return LinkError(f"{_PORTAL}: it sends us elsewhere", advice=_LOG_IN)
+            return LinkError(f"{_PORTAL}: it sends us elsewhere", cure=Cure.NETWORK, advice=_LOG_IN)
         case InvalidStatus():
             status = error.response.status_code
             if 200 <= status < 400 or status == 511:
-                return LinkError(f"{_PORTAL} (HTTP {status})", advice=_LOG_IN)
+                return LinkError(f"{_PORTAL} (HTTP {status})", cure=Cure.NETWORK, advice=_LOG_IN)
             return LinkError(f"the server answers HTTP {status}", code=status)
         case InvalidMessage(__cause__=EOFError()):
             return LinkError("the server hung up without an answer")

@@ -285,7 +285,8 @@ def _rehearse(voice: Voice, script: Script) -> None:
     """Prepare every answer, so that nobody waits for one later."""
     if script.profile and PROFILES[script.profile].says_twice:
         voice.say(PRELUDE)
-    for answer in script.answers:
+    _ = script.vocabulary  # reads the recordings
+    for answer in (*script.answers, *script.replies.values()):
         if isinstance(answer, str):
             voice.say(answer)
         else:

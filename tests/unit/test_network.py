@@ -7,10 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from speakerd.host.network import Reachability
+from speakerd.simulate import certificate
 
 
 def in_a_network_of_its_own(program: str, *arguments: str) -> None:
@@ -57,6 +59,25 @@ async def test_a_server_that_came_back_while_nobody_looked_is_news() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 await reachability.returns()
+
+
+async def test_who_answers_in_the_servers_place_is_not_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that wants a log-in accepts every connection; the wait ends when the server itself answers."""
+    ca_file, tls = certificate.make(tmp_path, "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    page = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = page.sockets[0].getsockname()[1]
+    waiting = asyncio.create_task(Reachability("127.0.0.1", port, secure=True).returns())
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    page.close()
+    await page.wait_closed()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port, ssl=tls)
+    async with asyncio.timeout(10):
+        await waiting
+    server.close()
 
 
 async def test_behind_a_proxy_it_is_the_proxy_that_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
