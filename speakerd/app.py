@@ -137,7 +137,8 @@ def dialler(settings: Settings, secret: str) -> Dial:
         finally:
             # A connection that has ended is a cycle of objects, which Python looks for the more rarely, the more
             # objects there are. Without those that stay for ever, it takes less than a millisecond.
-            gc.collect()
+            if settled:
+                gc.collect()
 
     return dial
 

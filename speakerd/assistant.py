@@ -91,6 +91,7 @@ class Assistant:
         self._shown: State | None = None
         self._left_at = float("-inf")
         self._stalls = Stalls()
+        self._marked = False  # the utterance is marked where the answer that is under way began
         self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
         self._lost: dict[str, asyncio.TimerHandle] = {}
         self._troubles: dict[str, str] = {}
@@ -109,7 +110,10 @@ class Assistant:
     def hear(self, pcm: bytes) -> None:
         """Take a period of the room's sound to the link."""
         was, talking = self._facts.talking, self._gate.hear(pcm)
-        if self._utterance.hear(pcm, talking=talking) and self._facts.line is Line.DOWN:
+        if (
+            self._utterance.hear(pcm, talking=talking, loud=self._gate.quiet_ms == 0)
+            and self._facts.line is not Line.UP
+        ):
             log.warning(
                 "what was said without a connection is too old by now, and will not be sent",
                 extra={"event": "question-lost"},
@@ -153,9 +157,11 @@ class Assistant:
                 "the connection broke in the middle of an answer; the rest of it is lost",
                 extra={"event": "answer-lost"},
             )
+            self._reply.end_turn()  # or half a sample of the answer would shift the chime by a byte
             self._reply.write(chimes.lost())
         self._reply.end_turn()  # what has come of it is still played
         self._stalls.connected()
+        self._marked = False
         self._expect_no_answer(line=line, leaving=self._facts.leaving and line is Line.UP)
         self._trouble("link", trouble)
 
@@ -167,7 +173,7 @@ class Assistant:
     def to_tell_again(self) -> bytes:
         """Return the sound of the utterance that no server has answered, up to now."""
         again = self._utterance.to_tell_again()
-        if again and not self._facts.talking:
+        if again and not self._facts.talking and self._utterance.talked_ms >= TALK_MS:
             self._expect_answer()
         return again
 
@@ -190,9 +196,8 @@ class Assistant:
                     log.warning("a piece of the reply has %d Hz and cannot be played", rate)
                 elif not self._reply.write(pcm):
                     log.debug("%d bytes of a reply that was cut off arrived late and are dropped", len(pcm))
-                elif hushed:
-                    self._utterance.answered()
-                    self._expect_no_answer(waiting=self._facts.waiting)
+                else:
+                    self._answer_sounds(hushed=hushed)
             case GenerationComplete():
                 self._reply.complete()
             case Interrupted():
@@ -204,6 +209,10 @@ class Assistant:
                 )
             case TurnComplete(reason, waiting_for_input):
                 self._reply.end_turn()
+                if self._stalls.answered and self._marked:
+                    self._utterance.answered_up_to_mark()
+                    asked = self._utterance.talked_ms >= TALK_MS
+                self._marked = False
                 if hushed and (waiting_for_input or not asked):
                     self._expect_no_answer()
                 if waiting_for_input:
@@ -218,6 +227,16 @@ class Assistant:
                 self._expect_answer()  # but only after what the function returns
         if stall is not None:
             self._stalled(stall)
+
+    def _answer_sounds(self, *, hushed: bool) -> None:
+        """Learn that a piece of an answer came; over talk, only the end of the turn shows that it was one."""
+        if not self._marked:
+            self._utterance.mark()
+            self._marked = True
+        if hushed:
+            self._utterance.answered_up_to_mark()
+            if self._utterance.talked_ms < TALK_MS:
+                self._expect_no_answer(waiting=self._facts.waiting)
 
     # What follows.
 

@@ -89,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _minutes(text: str) -> float:
     # 20 hours is the service's own limit (https://ai.google.dev/gemini-api/docs/ephemeral-tokens).
-    if not 0 < (minutes := float(text)) <= 20 * 60:
-        raise argparse.ArgumentTypeError("must be more than 0 and at most 1200, which is 20 hours")
+    # A device replaces a token a minute before its end.
+    if not 2 <= (minutes := float(text)) <= 20 * 60:
+        raise argparse.ArgumentTypeError("must be 2 at least and 1200, which is 20 hours, at most")
     return minutes
 
 

@@ -31,8 +31,10 @@ class Remedy(enum.Enum):
 
 
 _LADDERS: dict[Stall, tuple[Remedy, ...]] = {
-    Stall.SILENT: (Remedy.NUDGE, Remedy.RENEW, Remedy.NOTHING, Remedy.NOTHING, Remedy.RESTART),
-    Stall.EMPTY: (Remedy.RENEW, Remedy.NOTHING, Remedy.NOTHING, Remedy.RESTART),
+    # The fourth sentence in a row: talk at the table, which the model rightly leaves alone, may cost the memory of
+    # what was before it, but a conversation that is stuck for ever costs the speaker.
+    Stall.SILENT: (Remedy.NUDGE, Remedy.RENEW, Remedy.NOTHING, Remedy.NOTHING, Remedy.NOTHING, Remedy.RESTART),
+    Stall.EMPTY: (Remedy.RENEW, Remedy.NOTHING, Remedy.NOTHING, Remedy.NOTHING, Remedy.RESTART),
     # Once is a judgement of what was said; one conversation was refused 27 times in a row
     # (https://github.com/google-gemini/gemini-live-api-examples/issues/40).
     Stall.REJECTED: (Remedy.NOTHING, Remedy.RESTART),
@@ -48,7 +50,9 @@ class Stalls:
     def __init__(self) -> None:
         """Prepare; nothing has gone wrong."""
         self.counts: Counter[Stall] = Counter()
-        self._in_a_row = 0
+        self._in_a_row: Counter[Stall] = Counter()
+        self.answered = False
+        """Whether the turn that ended last was an answer, and a whole one."""
         self._sounded = self._cut = self._cut_by_nobody = False
 
     def judge(self, event: Event, *, asked: bool, talking: bool) -> Stall | None:
@@ -66,10 +70,11 @@ class Stalls:
             case TurnComplete(reason, waiting_for_input):
                 sounded, cut, by_nobody = self._sounded, self._cut, self._cut_by_nobody
                 self._sounded = self._cut = self._cut_by_nobody = False
+                self.answered = sounded and not cut
                 if by_nobody:
                     return Stall.PHANTOM
-                if sounded and not cut:
-                    self._in_a_row = 0
+                if self.answered:
+                    self._in_a_row.clear()
                 elif asked and not (sounded or cut or talking or waiting_for_input):
                     return Stall.REJECTED if reason else Stall.EMPTY
         return None
@@ -77,8 +82,8 @@ class Stalls:
     def failed(self, stall: Stall) -> Remedy:
         """Count a failure; return what to try."""
         self.counts[stall] += 1
-        ladder, rung = _LADDERS[stall], self._in_a_row
-        self._in_a_row += 1
+        ladder, rung = _LADDERS[stall], self._in_a_row[stall]
+        self._in_a_row[stall] += 1
         return ladder[rung] if rung < len(ladder) else Remedy.NOTHING
 
     def connected(self) -> None:

@@ -6,6 +6,7 @@ import functools
 import os
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 RTMGRP = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
@@ -13,6 +14,9 @@ RTMGRP = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
 PROBE_S = 2.0
 """How long until a server is tried again without news."""
+
+PAUSE_S = 0.5
+"""Between two tries, however much news there is."""
 
 LIMIT_S = 4.0
 """How long a server may take to accept a connection, over a slow line with losses."""
@@ -42,14 +46,19 @@ class Reachability:
         """
         with _news() as news:
             while not await self._came_back():
+                await asyncio.sleep(PAUSE_S)  # news come in flocks
                 with contextlib.suppress(TimeoutError, OSError):  # ENOBUFS: more news than fits is news too
                     async with asyncio.timeout(PROBE_S):
                         await news()
 
     async def _came_back(self) -> bool:
-        # A try that is cut short has not seen the server.
-        accepted_before, self._accepted = self._accepted, False
-        self._accepted = await self._accepts()
+        accepted_before, began = self._accepted, time.monotonic()
+        try:
+            self._accepted = await self._accepts()
+        except asyncio.CancelledError:
+            # A try that is cut short says something only when it had time enough.
+            self._accepted = accepted_before and time.monotonic() - began < PROBE_S
+            raise
         if self._accepted and accepted_before:
             await asyncio.Event().wait()
         return self._accepted
@@ -94,9 +103,9 @@ def _news() -> Iterator[Callable[[], Awaitable[object]]]:
     """Give what waits for the kernel's next news of the network; for ever where it may not be asked."""
     try:
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+        kernel.bind((0, RTMGRP))
     except OSError:
         yield asyncio.Event().wait
         return
     with kernel:
-        kernel.bind((0, RTMGRP))
         yield lambda: asyncio.get_running_loop().sock_recv(kernel, 65536)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from speakerd.errors import Cure, LinkError
 from speakerd.live.events import INPUT_RATE, Audio, Event, GoingAway, Heard, Resumable, ToolCall
 from speakerd.live.handle import Handle
-from speakerd.live.verdict import Next, Verdict, verdict
+from speakerd.live.verdict import Next, Verdict, blames_the_server, verdict
 from speakerd.state import Line
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ class Link:
         self._told: set[str] = set()  # what the journal knows of the present outage
         self._dialled_at = self._since = time.monotonic()
         self._dialled_at -= DIAL_GAP_S
-        self._failures = 0
+        self._failures = 0  # in a row, of whatever kind: the waits grow with them
+        self._chokes = 0  # in a row, of the server itself
+        self._hurried = 0  # connections in a row that were going away when they had just come
         self._cut_off_at = float("inf")  # when the server will hang up, as it said
         self._going_away = asyncio.Event()
         self._handle_is_fresh = False  # nothing was said since the server gave it
@@ -128,10 +130,12 @@ class Link:
         self._put(pcm)
 
     def end_sound(self) -> None:
-        """Tell the server that the microphone is silent for now: closed, not merely quiet."""
-        self._unsent.clear()
+        """Tell the server that the sound of the room ends here for now."""
         if self._session is not None:
+            if self._unsent:
+                self._put(bytes(self._unsent))
             self._put(None)
+        self._unsent.clear()
 
     def renew(self, why: str, *, restart: bool) -> None:
         """Replace the connection now, whoever talks; with ``restart`` the conversation begins anew."""
@@ -150,15 +154,15 @@ class Link:
             resumed, up_at = self._handle.value is not None, None
             try:
                 async with self._dial(self._handle.value) as session:
-                    up_at = time.monotonic()
+                    up_at = self._dialled_at = time.monotonic()  # whatever a dial waits for comes before the server
                     self._came_up(session, resumed=resumed, why=why)
                     why = await self._converse(session)
                     self._since = time.monotonic()
+                await self._let_the_server_rest(up_at)
             except LinkError as error:
                 why = ""
+                self._dialled_at = time.monotonic() if up_at is None else self._dialled_at
                 await self._pause(error, self._went_down(error, resumed, up_at))
-            finally:
-                self._session = None
 
     async def _converse(self, session: Session) -> str:
         """Talk until the connection is to be replaced; return on what occasion."""
@@ -172,11 +176,21 @@ class Link:
         except* LinkError as group:
             raise group.exceptions[0] from group.exceptions[0].__cause__
         except* _Rotation as group:
-            rotation = group.exceptions[0]
-            occasion = str(rotation)
-            if isinstance(rotation, _Rotation) and rotation.restart:
+            occasion = str(group.exceptions[0])
+            if any(isinstance(rotation, _Rotation) and rotation.restart for rotation in group.exceptions):
                 self._handle.forget()
+        finally:
+            self._session = None
         return occasion
+
+    async def _let_the_server_rest(self, up_at: float) -> None:
+        """Wait before the next dial where connections one after the other are told to go as soon as they come."""
+        age = time.monotonic() - up_at
+        if age >= self._settings.retry.healthy_after:
+            self._failures = self._chokes = 0
+        self._hurried = self._hurried + 1 if self._going_away.is_set() and age < SOON_S else 0
+        if self._hurried > 1:
+            await asyncio.sleep(self._wait_after(self._hurried))
 
     async def _listen(self, session: Session) -> None:
         async for event in session.events():
@@ -218,9 +232,13 @@ class Link:
         """Leave the connection in a silence when it is old or the server will hang up; at last without one."""
         rotate, up_at = self._settings.rotate, time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(rotate.after, self._cut_off_at - up_at - EARLY_S)):
+            early = min(EARLY_S, (self._cut_off_at - up_at) / 2)
+            async with asyncio.timeout(min(rotate.after, self._cut_off_at - up_at - early)):
                 await self._going_away.wait()
-        await session.prepare_next()
+        with contextlib.suppress(TimeoutError):
+            last_moment = min(self._cut_off_at - MARGIN_S, up_at + rotate.at_latest)
+            async with asyncio.timeout(last_moment - time.monotonic()):
+                await session.prepare_next()
         quiet_since = time.monotonic()
         while True:
             await asyncio.sleep(0.1)
@@ -273,15 +291,19 @@ class Link:
         if up_at is not None:
             self._since = now
             # A server that accepts and hangs up has not earned a quick return.
-            self._failures = 0 if now - up_at >= self._settings.retry.healthy_after else self._failures
+            if now - up_at >= self._settings.retry.healthy_after:
+                self._failures = self._chokes = 0
         self._failures += 1
-        what = verdict(error, resumed=resumed, during_setup=up_at is None, failures=self._failures)
+        self._chokes += blames_the_server(error, during_setup=up_at is None)
+        what = verdict(error, resumed=resumed, during_setup=up_at is None, failures=self._chokes)
         if what.next is Next.FORGET:
             self._handle.forget()
+            self._chokes = 0
         # An outage of a night is one line at its start and one at its end, not three thousand; each thing that turns
         # out to be wrong meanwhile is told once.
-        first = up_at is not None or str(error) not in self._told
-        self._told.add(str(error))
+        news = what.advice or str(error.code or error)  # the service puts a new number into each text
+        first = up_at is not None or news not in self._told
+        self._told.add(news)
         level = logging.DEBUG if not first else logging.ERROR if what.next is Next.PERSON else logging.WARNING
         advice = f"; {what.advice}" if what.advice else ""
         text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")
@@ -297,15 +319,21 @@ class Link:
                 pause = LONG_WAIT_S
             case Next.PERSON:
                 pause = retry.longest
-            case _ if self._failures == 1:
-                pause = AT_ONCE_S * random.random()  # noqa: S311 - a street's speakers shall not dial together
-            case _:
-                spread = random.uniform(1.0, 1.25)  # noqa: S311
-                pause = min(retry.first * 2.0 ** min(self._failures - 2, 16) * spread, retry.longest)
+            case Next.FORGET:
+                pause = self._wait_after(1)  # only the handle was wrong, and it is gone
+            case Next.RESUME:
+                pause = self._wait_after(self._failures)
         with contextlib.suppress(TimeoutError):  # the pause is over
             async with asyncio.timeout(pause):
                 await (self._cures[error.cure]() if error.cure else asyncio.Event().wait())
                 self._failures = 1  # those of the outage say nothing of the server that is there now
+
+    def _wait_after(self, failures: int) -> float:
+        """Return how long to wait after so many failures in a row; a street's speakers shall not dial together."""
+        if failures == 1:
+            return AT_ONCE_S * random.random()  # noqa: S311 - no secret
+        retry, spread = self._settings.retry, random.uniform(1.0, 1.25)  # noqa: S311
+        return min(retry.first * 2.0 ** min(failures - 2, 16) * spread, retry.longest)
 
 
 def _pieces(pcm: bytes, size: int) -> Iterator[bytes]:

@@ -198,7 +198,10 @@ class Caller:
         if self._token is token:
             return
         # In a thread, for it reads every certificate of the machine. v1alpha is the one version that takes tokens.
-        client = await asyncio.to_thread(self._new_client, token.name, "v1alpha")
+        try:
+            client = await asyncio.to_thread(self._new_client, token.name, "v1alpha")
+        except SpeakerdError as error:  # what could be done at the start may be impossible by now
+            raise LinkError(str(error), advice="look at SSL_CERT_FILE and the proxy variables") from error
         old = self._client if self._token is not None else None
         self._client, self._token = client, token
         if old is not None:

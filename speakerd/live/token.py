@@ -114,7 +114,7 @@ class Tokens:
         """
         refused = refuses_credentials(error)
         # The service may refuse an old token in the words that it has for handles and settings.
-        suspect = refused or (not was_up and not fresh and error.code is not None)
+        suspect = refused or (not was_up and not fresh and error.code in (1007, 1008, 1011))
         if suspect and self._token is token:
             self._token = None
         if refused and fresh and not was_up:

@@ -55,7 +55,7 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
 
     ``resumed`` says that the connection was dialled with a handle; ``during_setup`` that it failed before the
     server had accepted the session, which is where it refuses handles and settings; ``failures`` is the number of
-    failures in a row, this one included.
+    failures in a row that were the server's own, this one included.
     """
     if error.advice:
         return Verdict(Next.PERSON, error.advice)
@@ -69,7 +69,7 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
         # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
         # for as long as the service still holds the old connection.
         refused = during_setup and error.code in (1007, 1008)
-        hopeless = failures >= PATIENCE and (during_setup or error.code not in _LINE)
+        hopeless = failures >= PATIENCE and blames_the_server(error, during_setup=during_setup)
         return Verdict(Next.FORGET if refused or hopeless else Next.RESUME)
     if during_setup and error.code in (1007, 1008):
         return Verdict(Next.PERSON, _SETUP)
@@ -81,3 +81,8 @@ def refuses_credentials(error: LinkError) -> bool:
     if _QUOTA.search(error.reason):
         return False
     return bool(_BAD_KEY.search(error.reason)) or error.code in (401, 403)
+
+
+def blames_the_server(error: LinkError, *, during_setup: bool) -> bool:
+    """Say whether it was the server that failed, and not the line to it or what stands in front of it."""
+    return error.code is not None and error.code >= 1000 and (during_setup or error.code not in _LINE)

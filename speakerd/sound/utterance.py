@@ -32,24 +32,31 @@ class Utterance:
         self._periods: deque[bytes] = deque(maxlen=LONGEST_MS // period_ms)
         self._begun = self._talking = False
         self._talked_ms = 0
+        self._after_mark = 0  # periods
+        self._talked_after_mark_ms = 0
         self._talk_at = float("-inf")  # when somebody talked last
         self._tellings = 0
 
     @property
     def talked_ms(self) -> int:
-        """How much of the utterance is talk."""
+        """How much of the utterance is loud: talk, without the pauses between its words."""
         return self._talked_ms
 
-    def hear(self, pcm: bytes, *, talking: bool) -> bool:
-        """Take a period of the room's sound; return whether the utterance has just become too old to be told."""
+    def hear(self, pcm: bytes, *, talking: bool, loud: bool) -> bool:
+        """Take a period of the room's sound; return whether the utterance has just become too old to be told.
+
+        ``talking`` lasts over the pauses between words, ``loud`` does not.
+        """
         if expired := self._begun and self._clock() - self._talk_at > ANSWER_S:
             self.answered()
         self._periods.append(pcm)
+        self._after_mark += 1
         if talking:
             if not self._talking:
                 self._tellings = 0  # a new sentence has chances of its own
             self._begun = True
-            self._talked_ms += self._period_ms
+            self._talked_ms += self._period_ms * loud
+            self._talked_after_mark_ms += self._period_ms * loud
             self._talk_at = self._clock()
         self._talking = talking
         while not self._begun and len(self._periods) > self._preroll:
@@ -62,6 +69,18 @@ class Utterance:
         self._talked_ms = self._tellings = 0
         while len(self._periods) > self._preroll:
             self._periods.popleft()
+
+    def mark(self) -> None:
+        """Learn that an answer begins here; whether it answers what was said so far, its end will show."""
+        self._after_mark = self._talked_after_mark_ms = 0
+
+    def answered_up_to_mark(self) -> None:
+        """Learn that the answer came to its end: what was said after it began still waits for one of its own."""
+        while len(self._periods) > max(self._after_mark, self._preroll):
+            self._periods.popleft()
+        self._talked_ms = self._talked_after_mark_ms
+        self._begun = self._begun and self._talked_ms > 0
+        self._tellings = 0
 
     def just_heard(self) -> bytes:
         """Return the last moments before now, in which a word may have begun that nobody has noticed yet."""

@@ -59,8 +59,8 @@ def test_remedies_come_in_order_and_end() -> None:
     stalls = Stalls()
     tried = [stalls.failed(Stall.SILENT) for _ in range(8)]
     assert tried[:2] == [Remedy.NUDGE, Remedy.RENEW]
-    assert tried[4] is Remedy.RESTART
-    assert set(tried[5:]) == {Remedy.NOTHING}
+    assert tried[5] is Remedy.RESTART
+    assert set(tried[6:]) == {Remedy.NOTHING}
     assert stalls.counts == {Stall.SILENT: 8}
 
 
@@ -95,3 +95,11 @@ def test_a_new_connection_begins_without_a_turn() -> None:
     judged(SOUND, stalls=stalls)
     stalls.connected()
     assert judged(TurnComplete(), stalls=stalls) == [Stall.EMPTY]
+
+
+def test_each_kind_of_failure_counts_for_itself() -> None:
+    """An answer cut by an echo does not make the first refusal look like the second one."""
+    stalls = Stalls()
+    stalls.failed(Stall.PHANTOM)
+    stalls.failed(Stall.SILENT)
+    assert stalls.failed(Stall.REJECTED) is Remedy.NOTHING

@@ -20,7 +20,7 @@ class Room:
         for _ in range(ms // 20):
             self.number += 1
             self.now += 0.02
-            self.expired += self.utterance.hear(period(self.number), talking=talking)
+            self.expired += self.utterance.hear(period(self.number), talking=talking, loud=talking)
 
     def told(self) -> list[int]:
         pcm = self.utterance.to_tell_again()
@@ -116,3 +116,25 @@ def test_the_last_moments_hold_no_sentence() -> None:
     assert room.utterance.just_heard() == b""
     room.passes(400)
     assert room.utterance.just_heard()
+
+
+def test_a_whole_answer_leaves_what_was_said_after_it_began() -> None:
+    """In a room that is never quiet, an answered question is not told again, and the next one is."""
+    room = Room()
+    room.passes(1000, talking=True)
+    room.utterance.mark()
+    room.passes(1000, talking=True)
+    room.utterance.answered_up_to_mark()
+    assert room.told() == list(range(51, 101))
+    assert room.utterance.talked_ms == 1000
+
+
+def test_a_whole_answer_to_the_last_word_leaves_nothing() -> None:
+    """Who has said nothing since the answer began waits for nothing."""
+    room = Room()
+    room.passes(1000, talking=True)
+    room.utterance.mark()
+    room.passes(1000)
+    room.utterance.answered_up_to_mark()
+    assert room.told() == []
+    assert room.utterance.talked_ms == 0
