@@ -213,7 +213,7 @@ class Assistant:
                     self._utterance.answered_up_to_mark()
                     asked = self._utterance.talked_ms >= TALK_MS
                 self._marked = False
-                if hushed and (waiting_for_input or not asked):
+                if (hushed or self._stalls.answered) and (waiting_for_input or not asked):
                     self._expect_no_answer()
                 if waiting_for_input:
                     self._utterance.answered()

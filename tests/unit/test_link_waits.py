@@ -1,0 +1,88 @@
+"""When the link dials again, with servers that exist for a moment only."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+
+from speakerd.errors import LinkError
+from speakerd.live.events import Event
+from speakerd.live.handle import Handle
+from speakerd.live.link import Link
+from speakerd.live.session import Session
+from speakerd.settings import Live
+from speakerd.state import Line
+
+
+class Nobody:
+    """An owner who says nothing and is told nothing that matters here."""
+
+    def line_changed(self, line: Line, trouble: str | None) -> None: ...
+
+    def happened(self, event: Event) -> None: ...
+
+    def sound_left(self, octets: int) -> None: ...
+
+    def is_quiet(self) -> bool:
+        return True
+
+    def to_tell_again(self) -> bytes:
+        return b""
+
+    def just_heard(self) -> bytes:
+        return b""
+
+
+async def dials(answers: list[LinkError], handle: Handle, takes: float = 0.0) -> list[tuple[float, float]]:
+    """Return when each of the dials that get these answers began and ended."""
+    times: list[tuple[float, float]] = []
+    over = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def dial(_handle: str | None) -> AsyncIterator[Session]:
+        began = time.monotonic()
+        await asyncio.sleep(takes)
+        times.append((began, time.monotonic()))
+        if len(times) <= len(answers):
+            raise answers[len(times) - 1]
+        over.set()
+        await asyncio.Event().wait()
+        yield cast("Session", None)  # never
+
+    link = Link(dial, {}, Live(), handle, Nobody())
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(20):
+        await over.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return times
+
+
+async def test_a_dial_that_took_long_is_not_followed_at_once() -> None:
+    """Whatever a dial waits for before it reaches the server, the next one comes a second later."""
+    (_, ended), (began, _) = await dials([LinkError("x", code=1006)], Handle(None, "m"), takes=1.2)
+    assert began - ended > 0.95
+
+
+async def test_a_refused_handle_costs_no_wait() -> None:
+    """The server is well, and the new conversation that it wants begins at once, however long the outage was."""
+    handle = Handle(None, "m")
+    handle.keep("old")
+    outage = [LinkError("unreachable")] * 2
+    times = await dials([*outage, LinkError("x", code=1008, reason="not found")], handle)
+    assert handle.value is None
+    (_, refused), (again, _) = times[-2:]
+    assert again - refused < 1.5
+
+
+@pytest.mark.parametrize("code", [None, 503])
+async def test_failures_of_the_line_do_not_cost_the_conversation(code: int | None) -> None:
+    """After two of them, one failure of the server itself is still the first."""
+    handle = Handle(None, "m")
+    handle.keep("good")
+    await dials([LinkError("x", code=code), LinkError("x", code=code), LinkError("x", code=1011)], handle)
+    assert handle.value == "good"
