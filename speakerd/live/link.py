@@ -162,7 +162,8 @@ class Link:
             except LinkError as error:
                 why = ""
                 self._dialled_at = time.monotonic() if up_at is None else self._dialled_at
-                await self._pause(error, self._went_down(error, resumed, up_at))
+                what = self._went_down(error, resumed, up_at)
+                await self._pause(error, what, resuming=resumed and up_at is None)
 
     async def _converse(self, session: Session) -> str:
         """Talk until the connection is to be replaced; return on what occasion."""
@@ -311,7 +312,7 @@ class Link:
         self._owner.line_changed(Line.DOWN, what.advice or None)
         return what
 
-    async def _pause(self, error: LinkError, what: Verdict) -> None:
+    async def _pause(self, error: LinkError, what: Verdict, *, resuming: bool) -> None:
         """Wait before the next dial; news that the network is back cut it short."""
         retry = self._settings.retry
         match what.next:
@@ -321,6 +322,8 @@ class Link:
                 pause = retry.longest
             case Next.FORGET:
                 pause = self._wait_after(1)  # only the handle was wrong, and it is gone
+            case Next.RESUME if resuming and blames_the_server(error, during_setup=True):
+                pause = self._wait_after(self._chokes)  # until the handle is given up, which is soon
             case Next.RESUME:
                 pause = self._wait_after(self._failures)
         with contextlib.suppress(TimeoutError):  # the pause is over

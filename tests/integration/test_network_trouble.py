@@ -90,8 +90,20 @@ STRANGER = "the server's certificate comes from an authority that nobody here kn
 CERTIFICATES = {
     "not valid yet": ("localhost", "localhost", YEAR, 2 * YEAR, (NOT_YET, Cure.CLOCK, "")),
     "expired": ("localhost", "localhost", -2 * YEAR, -YEAR, (EXPIRED, Cure.CLOCK, "")),
-    "another name": ("portal.example", "localhost", -YEAR, YEAR, (OTHER_NAME, None, "log in to the network's")),
-    "another address": ("portal.example", "127.0.0.1", -YEAR, YEAR, (OTHER_ADDRESS, None, "log in to the network's")),
+    "another name": (
+        "portal.example",
+        "localhost",
+        -YEAR,
+        YEAR,
+        (OTHER_NAME, Cure.NETWORK, "log in to the network's"),
+    ),
+    "another address": (
+        "portal.example",
+        "127.0.0.1",
+        -YEAR,
+        YEAR,
+        (OTHER_ADDRESS, Cure.NETWORK, "log in to the network's"),
+    ),
 }
 
 
