@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import math
 import os
 import socket
 import ssl
@@ -21,6 +22,9 @@ PAUSE_S = 0.5
 LIMIT_S = 4.0
 """How long a server may take to accept a connection, over a slow line with losses."""
 
+MEMORY_S = 60.0
+"""How long it counts that a server accepted a connection; twice the longest back-off of the default settings."""
+
 
 class Reachability:
     """Whether a server accepts connections, and whether it did when that was last tried.
@@ -31,18 +35,18 @@ class Reachability:
     """
 
     def __init__(self, host: str, port: int, *, secure: bool = False) -> None:
-        """Take the server for reachable; nothing is tried yet."""
+        """Nothing is tried yet."""
         self._host = host
         self._port = port
         self._secure = secure
-        self._accepted = True
+        self._accepted_at = -math.inf
 
     async def returns(self) -> None:
         """Wait until a server that did not accept connections does.
 
         An outage behind the router makes no news on this machine, so it is tried every few seconds all the same.
-        Where the server accepts a connection now as it did when last tried, something else is wrong, and this waits
-        for ever. One that could not be reached may have come back since, while a dial hung: that ends at once.
+        A server that accepts the first try came back since the dial that failed, and this ends at once. Where it
+        did so a moment ago, and was dialled in vain again, something else is wrong, and this waits for ever.
         """
         with _news() as news:
             while not await self._came_back():
@@ -52,16 +56,19 @@ class Reachability:
                         await news()
 
     async def _came_back(self) -> bool:
-        accepted_before, began = self._accepted, time.monotonic()
+        before, began = self._accepted_at, time.monotonic()
+        self._accepted_at = -math.inf
         try:
-            self._accepted = await self._accepts()
+            accepts = await self._accepts()
         except asyncio.CancelledError:
-            # A try that is cut short says something only when it had time enough.
-            self._accepted = accepted_before and time.monotonic() - began < PROBE_S
+            if time.monotonic() - began < PROBE_S:  # a try that is cut short says nothing
+                self._accepted_at = before
             raise
-        if self._accepted and accepted_before:
-            await asyncio.Event().wait()
-        return self._accepted
+        if accepts:
+            self._accepted_at = time.monotonic()
+            if began - before < MEMORY_S:
+                await asyncio.Event().wait()
+        return accepts
 
     async def _accepts(self) -> bool:
         proxy = _proxy(self._host, self._port)

@@ -246,11 +246,15 @@ class Soak:
         self._report.dials += [event.at for event in events if event.kind in {"open", "refused"}]
         self._count(utterance)
         words = account([utterance], events, bytes(self._played))
-        this.lost, this.twice = () if this.excused else words.lost, words.repeated
+        entries = self._home.daemon.journal[self._journal :]
+        # A service that keeps a question and does not answer it is asked again, as its user would do; it knows it
+        # twice then.
+        asked_again = any(entry.get("event") == "stall" for entry in entries)
+        this.lost = () if this.excused else words.lost
+        this.twice = words.heard_twice if asked_again else words.repeated
         others = [other for other in self._said if other is not utterance]
         if heard := [other.number for other in others if other.answer_start in self._played]:
             this.problems.append(f"answers to other questions were heard: {heard}")
-        entries = self._home.daemon.journal[self._journal :]
         self._report.rotations += [entry["seconds"] for entry in entries if entry.get("event") == "link-rotated"]
         since = this.over if dead else this.at
         went_down = any(entry.get("event") == "link-lost" for entry in entries)

@@ -123,8 +123,15 @@ class Account:
 
     lost: tuple[str, ...]
     """Words that never came into a turn whose answer was heard, or whose answer was not: in the order of saying."""
-    repeated: tuple[str, ...]
-    """Words that a conversation knows twice, or whose answer began to be heard twice."""
+    known_twice: tuple[str, ...]
+    """Words that a conversation knows twice."""
+    heard_twice: tuple[str, ...]
+    """Words whose answer began to be heard twice."""
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Words of either kind."""
+        return tuple(dict.fromkeys(self.known_twice + self.heard_twice))
 
 
 def account(said: Sequence[Utterance], events: Sequence[WireEvent], played: bytes) -> Account:
@@ -139,9 +146,8 @@ def account(said: Sequence[Utterance], events: Sequence[WireEvent], played: byte
             for word in utterance.words
             if not starts[utterance.number] or word not in answered
         ),
-        repeated=tuple(
-            word for utterance in said for word in utterance.words if starts[utterance.number] > 1 or word in known
-        ),
+        known_twice=tuple(word for utterance in said for word in utterance.words if word in known),
+        heard_twice=tuple(word for utterance in said for word in utterance.words if starts[utterance.number] > 1),
     )
 
 

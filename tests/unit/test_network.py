@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from speakerd.host import network
 from speakerd.host.network import Reachability
 from speakerd.simulate import certificate
 
@@ -35,14 +36,21 @@ async def test_the_return_of_a_server_is_noticed() -> None:
             await waiting
 
 
-async def test_a_server_that_was_there_all_along_is_no_news() -> None:
-    """Where the network is not what is wrong, the back-off is not cut short."""
+async def test_a_server_that_is_there_and_of_no_use_is_news_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the network is not what is wrong, the back-off is cut short once and no more, until that is long ago."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(3):
-                await Reachability("127.0.0.1", server.getsockname()[1]).returns()
+        reachability = Reachability("127.0.0.1", server.getsockname()[1])
+        async with asyncio.timeout(1):
+            await reachability.returns()
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(3):
+                    await reachability.returns()
+        monkeypatch.setattr(network, "MEMORY_S", 2.0)
+        async with asyncio.timeout(1):
+            await reachability.returns()
 
 
 async def test_a_server_that_came_back_while_nobody_looked_is_news() -> None:
