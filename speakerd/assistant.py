@@ -14,7 +14,6 @@ from speakerd.live.events import (
     Heard,
     Interrupted,
     Said,
-    ToolCall,
     TurnComplete,
 )
 from speakerd.sound import chimes
@@ -223,8 +222,6 @@ class Assistant:
             case Heard(text) | Said(text) if self._transcripts:
                 who = "heard" if isinstance(event, Heard) else "said"
                 log.info("%s: %s", who, text, extra={"event": f"transcript-{who}"})
-            case ToolCall() if self._answer_timer is not None:
-                self._expect_answer()  # but only after what the function returns
         if stall is not None:
             self._stalled(stall)
 

@@ -217,8 +217,10 @@ class Link:
             await self._send(session, pcm, stale_at)
 
     async def _send(self, session: Session, pcm: bytes | None, stale_at: float) -> None:
+        # Behind a sentence that is told again sound may wait for longer; but not behind one that does not move.
+        patience = min(stale_at - time.monotonic(), STALE_S)
         try:
-            async with asyncio.timeout(stale_at - time.monotonic()):
+            async with asyncio.timeout(patience):
                 while session.backlog() > BACKLOG:  # noqa: ASYNC110 - the kernel does not tell when it shrinks
                     await asyncio.sleep(0.02)
                 if pcm is None:

@@ -108,16 +108,21 @@ class Session:
                 failure = _closed(error)
                 if failure.code is not None and failure.code >= 1000:
                     raise failure from error
-                if not bad_frames:
-                    log.warning("the server reports an error and keeps the connection: %s", failure.code)
-                bad_frames += 1
+                complaint, code = (
+                    f"the server reports an error and keeps the connection: {failure.code}",
+                    failure.code,
+                )
             except (TypeError, ValueError, AttributeError, RecursionError) as error:
                 # A frame that the SDK cannot parse; the socket is still good and the next frame is whole.
-                if not bad_frames:
-                    log.warning("a message of the server makes no sense and is skipped (%s)", type(error).__name__)
-                bad_frames += 1
-                if bad_frames >= MAX_BAD_FRAMES:
-                    raise LinkError(f"{bad_frames} messages in a row made no sense", code=1007) from error
+                complaint = f"a message of the server makes no sense and is skipped ({type(error).__name__})"
+                code = 1007
+            else:
+                continue
+            if not bad_frames:
+                log.warning("%s", complaint)
+            bad_frames += 1
+            if bad_frames >= MAX_BAD_FRAMES:
+                raise LinkError(f"{bad_frames} messages in a row were of no use: {complaint}", code=code)
 
     @contextlib.contextmanager
     def _ends_in_events(self) -> Iterator[None]:

@@ -138,7 +138,8 @@ class Tokens:
             raise _hopeless(f"{source} answers with something else", advice) from None
         if token.expires_at <= time.monotonic():
             text = f"what {source} gives has expired already"
-            raise _hopeless(text, "check the clocks of both machines, and how long the tokens live")
+            advice = "check the clocks of both machines, and how long the tokens live"
+            raise LinkError(f"no token: {text}", cure=Cure.CLOCK, advice=advice)
         return token
 
 

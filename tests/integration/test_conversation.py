@@ -124,6 +124,17 @@ async def test_every_odd_message_is_survived_without_loss(tmp_path: Path) -> Non
         assert not any("Traceback" in line for line in home.daemon.lines)
 
 
+@pytest.mark.parametrize("frame", ['{"error":{"code":503}}', "not json"])
+async def test_a_server_that_says_nothing_else_is_left(tmp_path: Path, frame: str) -> None:
+    """A connection on which a hundred errors come, and nothing between them, is replaced by another."""
+    script = QUICK | {"faults": [{"when": {"event": "setup", "after": 0.5}, "do": {"send": [frame] * 100}}]}
+    async with household(tmp_path, script) as home:
+        await home.live.wait_for("setup")
+        lost = await home.daemon.until(event="link-lost")
+        assert "100 messages in a row were of no use" in home.daemon.journal[lost - 1]["message"]
+        await home.daemon.until(after=lost, event="link-up")
+
+
 async def test_half_a_sample_at_the_end_of_a_message_is_put_together_again(tmp_path: Path) -> None:
     """Sound may be cut anywhere, also in the middle of a sample."""
     # "AQID" is three bytes: one sample and a half.

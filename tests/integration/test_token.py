@@ -480,3 +480,16 @@ def resident() -> int:
     """Return the memory of this process in KiB."""
     status = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+async def test_certificates_that_have_gone_are_a_matter_for_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the daemon could read at its start may be gone when a new token needs it; it says so and tries again."""
+    async with office(tmp_path, monkeypatch) as here:
+        caller = here.caller(await here.token())
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone"))
+        with pytest.raises(LinkError, match="cannot be set up") as failure:
+            async with caller.dial():
+                pass
+        assert "SSL_CERT_FILE" in failure.value.advice

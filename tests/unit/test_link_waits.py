@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from typing import cast
@@ -9,16 +10,19 @@ from typing import cast
 import pytest
 
 from speakerd.errors import LinkError
-from speakerd.live.events import Event
+from speakerd.live.events import Event, GoingAway
 from speakerd.live.handle import Handle
-from speakerd.live.link import Link
+from speakerd.live.link import BACKLOG, Link, Owner
 from speakerd.live.session import Session
 from speakerd.settings import Live
 from speakerd.state import Line
+from tests.integration.household import until
 
 
 class Nobody:
-    """An owner who says nothing and is told nothing that matters here."""
+    """An owner who says nothing new and is told nothing that matters here."""
+
+    again = b""
 
     def line_changed(self, line: Line, trouble: str | None) -> None: ...
 
@@ -30,10 +34,49 @@ class Nobody:
         return True
 
     def to_tell_again(self) -> bytes:
-        return b""
+        return self.again
 
     def just_heard(self) -> bytes:
         return b""
+
+
+class Server:
+    """One connection to a server that says something at once, or lets sound pile up on the way to it."""
+
+    expires_at = float("inf")
+
+    def __init__(self, *says: Event, backlog: int = 0) -> None:
+        self._says = says
+        self._backlog = backlog
+
+    def backlog(self) -> int:
+        return self._backlog
+
+    async def prepare_next(self) -> None: ...
+
+    async def send_audio(self, pcm: bytes) -> None: ...
+
+    async def events(self) -> AsyncIterator[Event]:
+        for event in self._says:
+            yield event
+        await asyncio.Event().wait()
+
+
+async def connections(server: Server, owner: Owner, count: int) -> list[float]:
+    """Return when each connection to this server began, until there were so many."""
+    times: list[float] = []
+
+    @contextlib.asynccontextmanager
+    async def dial(_handle: str | None) -> AsyncIterator[Session]:
+        times.append(time.monotonic())
+        yield cast("Session", server)
+
+    link = Link(dial, {}, Live(), Handle(None, "m"), owner)
+    running = asyncio.create_task(link.run())
+    await until(lambda: len(times) >= count, "the connections", 20)
+    running.cancel()
+    await asyncio.wait([running])
+    return times
 
 
 async def dials(answers: list[LinkError], handle: Handle, takes: float = 0.0) -> list[tuple[float, float]]:
@@ -57,8 +100,7 @@ async def dials(answers: list[LinkError], handle: Handle, takes: float = 0.0) ->
     async with asyncio.timeout(20):
         await over.wait()
     running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    await asyncio.wait([running])
     return times
 
 
@@ -86,3 +128,19 @@ async def test_failures_of_the_line_do_not_cost_the_conversation(code: int | Non
     handle.keep("good")
     await dials([LinkError("x", code=code), LinkError("x", code=code), LinkError("x", code=1011)], handle)
     assert handle.value == "good"
+
+
+async def test_a_server_that_sends_us_away_at_once_is_left_in_peace() -> None:
+    """A goAway right after the setup, again and again, is not answered with a dial a second for ever."""
+    begun = await connections(Server(GoingAway(0.0)), Nobody(), 4)
+    pauses = [after - before for before, after in itertools.pairwise(begun)]
+    assert pauses[0] < 1.5  # once is no habit
+    assert pauses[2] > 1.9
+
+
+async def test_a_long_sentence_does_not_keep_a_dead_connection_alive() -> None:
+    """Sound may wait behind a sentence that is told again, but only as long as that moves."""
+    owner = Nobody()
+    owner.again = bytes(10 * 32_000)
+    first, second = await connections(Server(backlog=BACKLOG + 1), owner, 2)
+    assert second - first < 3

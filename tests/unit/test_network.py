@@ -127,3 +127,33 @@ asyncio.run(main())
 def test_the_kernels_news_cut_the_wait_short() -> None:
     """A cable that is plugged in, here the loopback of a network of its own, is noticed at once."""
     in_a_network_of_its_own(NEWS)
+
+
+FLOCK = """
+import asyncio, subprocess
+from speakerd.host import network
+tries = 0
+async def main():
+    async def fails(self):
+        global tries
+        tries += 1
+        return False
+    network.Reachability._accepts = fails
+    waiting = asyncio.create_task(network.Reachability("127.0.0.1", 1).returns())
+    news = 0
+    end = asyncio.get_running_loop().time() + 2
+    while asyncio.get_running_loop().time() < end:
+        for verb in ("add", "del"):
+            command = await asyncio.create_subprocess_exec("ip", "address", verb, "10.1.1.1/32", "dev", "lo")
+            await command.wait()
+            news += 1
+    waiting.cancel()
+    assert news > 50
+    assert 3 <= tries <= 5, tries
+asyncio.run(main())
+"""
+
+
+def test_a_flock_of_news_is_no_reason_to_hurry() -> None:
+    """An interface that flaps many times a second makes two tries a second, and no more."""
+    in_a_network_of_its_own(FLOCK)
