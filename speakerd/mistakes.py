@@ -118,8 +118,10 @@ def _unknown(key: str, section: Where, schema: Schema) -> str:
 
 def _expected(node: Schema, root: Schema) -> str:
     match _resolved(node, root):
-        case {"anyOf": list(choices)}:
-            parts = [choice.get("enum", [_expected(choice, root)]) for choice in choices]
+        case {"anyOf": list(choices), **whole}:
+            # Examples stand beside the choices, and are of the one that is text.
+            seen = {"examples": whole["examples"]} if "examples" in whole else {}
+            parts = [choice.get("enum", [_expected(choice | seen, root)]) for choice in choices]
             return _or([str(word) for words in parts for word in words])
         case {"enum": list(words)}:
             return _or([str(word) for word in words])

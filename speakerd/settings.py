@@ -30,6 +30,9 @@ INSTRUCTIONS = (
 )
 
 
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -281,12 +284,123 @@ class Listen(_Section):
     gate: Literal["off"] = Field(default="off", description="Only off for now: silence is sent as well as speech.")
 
 
+class _Input(_Section):
+    pin: int | None = Field(
+        default=None, description="The GPIO number that it is wired to; null is none.", ge=0, le=53
+    )
+    pull: Literal["up", "down", "floating"] = Field(
+        default="up", description="The resistor inside the chip: up, down, or floating for none."
+    )
+    active: Literal["low", "high"] | None = Field(
+        default=None, description="The level of the pin when it is pressed: low or high; null is against the pull."
+    )
+    bounce_ms: int = Field(
+        default=10, description="The milliseconds for which a level must last to count.", ge=1, le=100
+    )
+
+    @property
+    def active_high(self) -> bool:
+        """Whether a high level means that it is pressed."""
+        return self.active == "high" if self.active else self.pull == "down"
+
+    @model_validator(mode="after")
+    def _a_floating_pin_has_its_level(self) -> Self:
+        if self.pull == "floating" and self.active is None:
+            raise ContradictionError("active must be low or high where pull is floating", ("active",), ("pull",))
+        return self
+
+
+class MuteButton(_Input):
+    """The button: press to mute and un-mute, hold for two seconds to begin anew, for ten to set up."""
+
+
+class MuteSwitch(_Input):
+    """A switch that stays where it is put, in place of a button: its position says whether the speaker is muted."""
+
+
+class Led(_Section):
+    """The light: one LED at pin, or one of three colours at red, green and blue."""
+
+    pin: int | None = Field(
+        default=None, description="The GPIO number of an LED of one colour; null is none.", ge=0, le=53
+    )
+    red: int | None = Field(default=None, description="The GPIO number of an LED's red part.", ge=0, le=53)
+    green: int | None = Field(default=None, description="The GPIO number of its green part.", ge=0, le=53)
+    blue: int | None = Field(default=None, description="The GPIO number of its blue part.", ge=0, le=53)
+    active: Literal["low", "high"] = Field(
+        default="high", description="The level at which it shines: high, or low, as with a common anode."
+    )
+    brightness: int = Field(default=100, description="How bright it is at most, in percent.", ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _it_has_one_colour_or_three(self) -> Self:
+        colours = {"red": self.red, "green": self.green, "blue": self.blue}
+        given = [name for name, pin in colours.items() if pin is not None]
+        if given and self.pin is not None:
+            raise ContradictionError(f"pin and {given[0]} must not both be set", ("pin",), (given[0],))
+        if given and len(given) < 3:
+            missing = " and ".join(name for name in colours if name not in given)
+            raise ContradictionError(f"with {given[0]}, {missing} must be set as well", (given[0],))
+        return self
+
+
 class Panel(_Section):
     """The button and the light."""
 
-    pin_factory: Literal["mock"] = Field(
-        default="mock", description="Only mock for now: button and light are simulated."
+    board: str | None = Field(
+        default=None,
+        description="A board that brings its own settings; `speakerd panel --boards` lists them.",
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        examples=["button-led"],
     )
+    pin_factory: Literal["lgpio", "mock"] = Field(
+        default="lgpio", description="What drives the pins: lgpio, or mock for pins that exist only in software."
+    )
+    mute_button: MuteButton = MuteButton()
+    mute_switch: MuteSwitch = MuteSwitch()
+    led: Led = Led()
+
+    @model_validator(mode="after")
+    def _one_thing_mutes(self) -> Self:
+        if self.mute_button.pin is not None and self.mute_switch.pin is not None:
+            text = "mute_button and mute_switch must not both have a pin"
+            raise ContradictionError(text, ("mute_button", "pin"), ("mute_switch", "pin"))
+        return self
+
+
+class Sounds(_Section):
+    """What the speaker says by itself, besides the model's answers."""
+
+    chimes: bool = Field(default=True, description="Whether to chime when it is muted and un-muted.")
+    listening: bool = Field(default=False, description="Whether to chime when it begins to listen to somebody.")
+    notices: bool = Field(default=True, description="Whether to say what is wrong, once for each cause.")
+    volume: int = Field(
+        default=100, description="How loud they are in percent; 100 is as loud as answers.", ge=1, le=100
+    )
+
+
+class QuietHours(_Section):
+    """When the light is dim and the speaker's own sounds are soft."""
+
+    begin: str | None = Field(
+        default=None,
+        description="The time of day at which they begin, as in 22:00; null is never.",
+        pattern=_TIME,
+        examples=["22:00"],
+    )
+    end: str | None = Field(
+        default=None, description="The time of day at which they end.", pattern=_TIME, examples=["07:00"]
+    )
+    brightness: int = Field(default=10, description="How bright the light is then, in percent.", ge=1, le=100)
+    volume: int = Field(
+        default=30, description="How loud the sounds are then, in percent; 0 is not at all.", ge=0, le=100
+    )
+
+    @model_validator(mode="after")
+    def _they_begin_and_end(self) -> Self:
+        if (self.begin is None) != (self.end is None):
+            raise ContradictionError("begin and end must both be set, or neither", ("begin",), ("end",))
+        return self
 
 
 class Log(_Section):
@@ -310,6 +424,8 @@ class Settings(_Section):
     echo: Echo = Echo()
     listen: Listen = Listen()
     panel: Panel = Panel()
+    sounds: Sounds = Sounds()
+    quiet_hours: QuietHours = QuietHours()
     log: Log = Log()
 
     _places: dict[Where, Place] = PrivateAttr(default_factory=dict)

@@ -212,8 +212,22 @@ class TestMistakes:
             ("log:\n  mode: off", "2: log.mode: unknown setting here; did you mean mode in echo or listen?"),
             ("log:\n  'a b': 1", '2: log."…": unknown setting; remove it (there is level, format)'),
             ("log:\n  xyz: 1", "2: log.xyz: unknown setting; remove it (there is level, format)"),
-            ("speaker: {volume: 80}", "1: speaker.volume: unknown setting; remove it (there is device, "),
-            ("panel: {led: {pin: 27}}", "1: panel.led: unknown setting; remove it (there is pin_factory)"),
+            ("speaker: {mixer: PCM}", "1: speaker.mixer: unknown setting; remove it (there is device, "),
+            (
+                "panel: {led: {pin: 54}}",
+                "1: panel.led.pin: expected a whole number from 0 to 53 or null, not the number 54",
+            ),
+            ("panel: {led: {red: 5, pin: 4}}", "1: panel.led.pin: pin and red must not both be set"),
+            ("panel: {led: {red: 5, blue: 6}}", "1: panel.led.red: with red, green must be set as well"),
+            (
+                "panel: {mute_button: {pull: floating}}",
+                "1: panel.mute_button.pull: active must be low or high where pull",
+            ),
+            (
+                "quiet_hours: {begin: 24:00, end: 07:00}",
+                "1: quiet_hours.begin: expected text such as 22:00 or null, not",
+            ),
+            ("quiet_hours: {begin: 22:00}", "1: quiet_hours.begin: begin and end must both be set, or neither"),
             ("echo: {mode: auto}", "1: echo.mode: expected off (the only choice), not the text 'auto'"),
             ("log: loud", "1: log: expected a section with settings (level, format), not the text 'loud'"),
             (
