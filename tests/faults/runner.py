@@ -70,7 +70,7 @@ class Scene:
             await self._recover()
         await self._home.daemon.until(60, event="link-up")
         await self._ask(first)
-        before = await self._holding()
+        before = self._holding()
         self._result.rss_kib = (before.rss_kib, 0)
         if self._scenario.reconnects:
             await self._reconnect(self._scenario.reconnects)
@@ -79,18 +79,15 @@ class Scene:
         await asyncio.sleep(self._scenario.hold)
         await self._quiet()
         await self._ask(third)
-        after = await self._holding()
+        after = self._holding()
         self._result.rss_kib = (before.rss_kib, after.rss_kib)
         if self._scenario.reconnects:
-            assert (after.threads, after.descriptors) == (before.threads, before.descriptors), (before, after)
+            assert after.threads == before.threads, (before, after)
+            # One is the connection, which may have been between two of its lives when the first look was taken.
+            assert after.descriptors <= before.descriptors + 1, (before, after)
 
-    async def _holding(self) -> Holding:
-        """Return what the daemon holds while it is connected, which it may not be in this very moment."""
-        seen: list[Holding] = []
-        for _ in range(10 if self._scenario.reconnects else 1):
-            seen.append(Holding.of(self._home.daemon.process.pid))
-            await asyncio.sleep(0.25)
-        return max(seen, key=lambda held: held.descriptors)
+    def _holding(self) -> Holding:
+        return Holding.of(self._home.daemon.process.pid)
 
     def _say(self, utterance: Utterance) -> None:
         self.spoken.append(utterance)
