@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-clients test-faults test-soak soak check bench lock clean
+.PHONY: help demo test test-clients test-faults test-soak soak check bench notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -38,12 +39,18 @@ bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, w
 	$(BIN)/python -m bench --output bench-out
 
 # Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
-$(READY): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
+$(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
 	PYTHON=$(PYTHON) scripts/prerequisites
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt
 	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --use-pep517 --require-hashes -r requirements/all.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+notices: $(READY)  ## let a synthesiser speak the notices again (speakerd/sound/notices.yaml)
+
+$(READY): $(INSTALLED) scripts/notices.py speakerd/sound/notices.yaml
+	$(BIN)/python scripts/notices.py
 	touch $@
 
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -54,5 +61,5 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
 
 clean:  ## remove everything that the above made
-	rm -rf $(VENV) demo-out bench-out faults-out soak-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

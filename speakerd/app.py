@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import threading
@@ -13,22 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from speakerd.assistant import Assistant
+from speakerd.assistant import Assistant, Light
 from speakerd.errors import Cure, SpeakerdError
 from speakerd.host import service
 from speakerd.host.clock import Clock
+from speakerd.host.control import open_to_requests
+from speakerd.host.mute_file import MuteFile
 from speakerd.host.network import Reachability
 from speakerd.host.threads import PatientThreads
 from speakerd.live.handle import Handle
 from speakerd.live.key import read_secret
 from speakerd.live.link import Cures, Dial, Link
-from speakerd.panel.light import SimulatedLight
+from speakerd.mute import Mute
+from speakerd.panel.panel import Panel
 from speakerd.settings import Settings
 from speakerd.sound.alsa import Microphone, Speaker
 from speakerd.sound.reply import Reply
 from speakerd.state import State
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
+    from gpiozero.pins.mock import MockFactory
+
     from speakerd.live.session import Caller, Session
 
 
@@ -71,7 +79,7 @@ def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
 class _StatusLight:
     """A light, and the service manager's line of status beside it."""
 
-    def __init__(self, light: SimulatedLight) -> None:
+    def __init__(self, light: Light) -> None:
         self._light = light
 
     def show(self, state: State) -> None:
@@ -80,19 +88,36 @@ class _StatusLight:
 
 
 async def _speaker(settings: Settings, secret: str) -> None:
+    kept, mute_file = _directory("STATE_DIRECTORY"), MuteFile(_directory("STATE_DIRECTORY"))
+    # A switch is the fact itself; until it was read, nobody knows.
+    muted = mute_file.read() or settings.panel.mute_switch.pin is not None
     reply = Reply(settings.speaker.prebuffer_ms)
-    light = _StatusLight(SimulatedLight())
-    assistant = Assistant(reply, light, settings.microphone.period_ms, transcripts=settings.assistant.transcripts)
-    handle = Handle(_state_file("handle.json"), settings.assistant.model)
+    assistant = Assistant(reply, settings, muted=muted)
+    handle = Handle(kept and kept / "handle.json", settings.assistant.model)
     link = Link(dialler(settings, secret), _cures(settings), settings.live, handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
-    microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed)
-    assistant.link, assistant.speaker = link, speaker
-    async with speaker.running(), microphone.running():
+    microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed, closed=muted)
+    mute = Mute(mute_file, microphone, assistant, muted=muted)
+    panel = Panel(
+        settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=_simulated_pins(settings)
+    )
+    assistant.link, assistant.speaker, assistant.light = link, speaker, _StatusLight(panel.light)
+    async with (
+        panel.running(),
+        speaker.running(),
+        microphone.running(),
+        open_to_requests(_directory("RUNTIME_DIRECTORY"), mute.mute),
+    ):
+        if muted and settings.panel.mute_button.pin is settings.panel.mute_switch.pin is None:
+            log.warning(
+                "muted, and there is no button to end that; set panel.mute_button.pin, or remove %s", mute_file,
+                extra={"event": "panel", "part": "button"},
+            )  # fmt: skip
         assistant.started()
         service.tell("READY=1")
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(mute.run(), name="mute")
                 group.create_task(link.run(), name="link")
                 try:
                     await asyncio.Event().wait()
@@ -103,10 +128,19 @@ async def _speaker(settings: Settings, secret: str) -> None:
             raise failures.exceptions[0] from None
 
 
-def _state_file(name: str) -> Path | None:
-    """Return where the service manager lets us keep something (``StateDirectory=``); by hand nothing is kept."""
-    directory = os.environ.get("STATE_DIRECTORY")
-    return Path(directory) / name if directory else None
+def _directory(variable: str) -> Path | None:
+    """Return a directory that the service manager made for us (systemd.exec(5)); by hand there is none."""
+    directory = os.environ.get(variable)
+    return Path(directory) if directory else None
+
+
+def _simulated_pins(settings: Settings) -> MockFactory | None:
+    """Return pins that exist only in software, where the settings ask for them."""
+    if settings.panel.pin_factory != "mock":
+        return None
+    from speakerd.simulate.panel import pins
+
+    return pins(_directory("SPEAKERD_PINS"))
 
 
 def _cures(settings: Settings) -> Cures:

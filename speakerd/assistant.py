@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any, Protocol
 
+from speakerd.errors import LinkError
 from speakerd.live.events import (
     OUTPUT_RATE,
     Audio,
@@ -16,8 +17,12 @@ from speakerd.live.events import (
     Said,
     TurnComplete,
 )
+from speakerd.live.verdict import Verdict
+from speakerd.settings import Settings
 from speakerd.sound import chimes
+from speakerd.sound.announcer import Announcer
 from speakerd.sound.gate import Gate
+from speakerd.sound.notices import LINK, Notice, notice_of
 from speakerd.sound.reply import Reply
 from speakerd.sound.utterance import Utterance
 from speakerd.stalls import Remedy, Stall, Stalls
@@ -38,6 +43,12 @@ about what they talk over; the service notices them within this time."""
 TALK_MS = 300
 """Less talk than this is a clatter, and nobody waits for an answer to it."""
 
+KEPT_BACK_MS = 1_000
+"""Talk that stays in the house for this long, while there is a connection, is worth a line in the journal."""
+
+SET_UP_S = 10.0
+"""How long the light shows that the button asked for provisioning."""
+
 LOST_S = 10.0
 """A device that is away this long is a person's business: a cable, not a hiccup."""
 
@@ -50,6 +61,9 @@ class Uplink(Protocol):
 
     def end_sound(self) -> None:
         """Learn that no more sound comes for now."""
+
+    def hush(self) -> None:
+        """Send nothing of what was heard so far; no more sound comes for now."""
 
     def renew(self, why: str, *, restart: bool) -> None:
         """Replace the connection now; with ``restart`` the conversation begins anew."""
@@ -73,27 +87,33 @@ class Assistant:
     """Everything that is so, and what follows from it.
 
     All its methods are called in the event loop; the devices and the link call in, and are called back through
-    the three verbs above. ``link`` and ``speaker`` are set by whoever puts the parts together.
+    the verbs above. ``link``, ``speaker`` and ``light`` are set by whoever puts the parts together.
     """
 
     link: Uplink
     speaker: Voice
+    light: Light
 
-    def __init__(self, reply: Reply, light: Light, period_ms: int, *, transcripts: bool) -> None:
+    def __init__(self, reply: Reply, settings: Settings, *, muted: bool = False) -> None:
         """Prepare; nothing is heard or shown before the first call."""
+        period_ms, language = settings.microphone.period_ms, settings.assistant.language
         self._reply = reply
-        self._light = light
+        self._announcer = Announcer(reply, settings.sounds, settings.quiet_hours, language, busy=self._is_loud)
+        self._period_ms = period_ms
         self._gate = Gate(period_ms)
         self._utterance = Utterance(period_ms)
-        self._transcripts = transcripts
-        self._facts = Facts(starting=True, line=Line.DIALLING)
+        self._transcripts = settings.assistant.transcripts
+        self._facts = Facts(starting=True, line=Line.DIALLING, muted=muted)
+        self._is_deaf = muted
         self._shown: State | None = None
         self._left_at = float("-inf")
+        self._kept_back_ms = 0
         self._stalls = Stalls()
         self._marked = False  # the utterance is marked where the answer that is under way began
         self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
         self._lost: dict[str, asyncio.TimerHandle] = {}
         self._troubles: dict[str, str] = {}
+        self._down_since: float | None = None
 
     @property
     def state(self) -> State:
@@ -108,6 +128,8 @@ class Assistant:
 
     def hear(self, pcm: bytes) -> None:
         """Take a period of the room's sound to the link."""
+        if self._is_deaf or self._announcer.is_speaking:
+            return  # a period that was on its way here when the button went down, or our own words
         was, talking = self._facts.talking, self._gate.hear(pcm)
         if (
             self._utterance.hear(pcm, talking=talking, loud=self._gate.quiet_ms == 0)
@@ -119,17 +141,28 @@ class Assistant:
             )
         self.link.send(pcm)
         leaving = time.monotonic() - self._left_at < LEFT_LATELY_S
+        self._check(talking=talking, leaving=leaving)
         if (talking, leaving) == (was, self._facts.leaving):
             return
         heard = {"talking": talking, "leaving": leaving}
         if talking == was:
             self._now(**heard)
         elif talking:
+            self._announcer.chime(chimes.listening)
             self._expect_no_answer(waiting=self._facts.waiting, **heard)
         elif leaving and not self._facts.playing and self._utterance.talked_ms >= TALK_MS:
             self._expect_answer(**heard)
         else:
             self._expect_no_answer(**heard)
+
+    def _check(self, *, talking: bool, leaving: bool) -> None:
+        """Compare what should be with what is: while somebody talks, sound leaves the house."""
+        if not talking or leaving or self._facts.line is not Line.UP:
+            self._kept_back_ms = 0
+            return
+        self._kept_back_ms += self._period_ms
+        if self._kept_back_ms == KEPT_BACK_MS:
+            log.warning("somebody talks, and no sound leaves for the server", extra={"event": "self-check"})
 
     def microphone_changed(self, trouble: str | None) -> None:
         """Learn that the microphone failed, or works (again)."""
@@ -141,28 +174,99 @@ class Assistant:
     def speaker_changed(self, trouble: str | None) -> None:
         """Learn that the loudspeaker failed, or works (again)."""
         self._device("loudspeaker", trouble)
+        self._announcer.free()
 
     def playing_changed(self, playing: bool) -> None:
-        """Learn that the first sample of a reply was given to the loudspeaker, or that the last one was played."""
+        """Learn that the first sample of a sound was given to the loudspeaker, or that the last one was played."""
         self._now(playing=playing, waiting=self._facts.waiting and not playing)
+        self._announcer.free()
+
+    def _is_loud(self) -> bool:
+        """Say whether the loudspeaker is in use, or missing."""
+        return self._facts.playing or "loudspeaker" in self._lost
+
+    # The panel.
+
+    def deafen(self) -> None:
+        """Hear nothing from now on; nothing that was heard is sent any more, or kept."""
+        self._is_deaf = True
+        self._utterance.forget()
+        self.link.hush()
+        if (waiting := self._lost.pop("microphone", None)) is not None:
+            waiting.cancel()  # whether it is there will show when it is opened again
+        self._trouble("microphone", None)
+        self._expect_no_answer(talking=False, leaving=False)
+
+    def undeafen(self) -> None:
+        """Hear again."""
+        self._gate = Gate(self._period_ms)
+        self._is_deaf = False
+
+    def muted(self, *, muted: bool, trouble: str | None) -> None:
+        """Learn that the promise is kept, or that it is over; ``trouble`` is what is wrong with it."""
+        self._now(muted=muted)
+        self._trouble("mute", trouble)
+        if trouble:
+            self._announcer.notice(Notice.MUTE)
+        else:
+            self._announcer.over(Notice.MUTE)
+            self._announcer.chime(chimes.muted if muted else chimes.unmuted)
+
+    def begin_anew(self) -> None:
+        """Stop talking, and forget the conversation."""
+        log.info("the conversation begins anew, as the button asks", extra={"event": "begin-anew"})
+        self.speaker.drop()
+        self._utterance.forget()
+        self._expect_no_answer()
+        self.link.renew("at the press of the button", restart=True)
+        self._announcer.chime(chimes.forgotten)
+
+    def set_up(self) -> None:
+        """Show that somebody asks for provisioning."""
+        log.info("asked to be set up; this version is set up by its settings", extra={"event": "set-up"})
+        self._now(setting_up=True)
+        self._announcer.notice(Notice.PROVISIONING)
+        asyncio.get_running_loop().call_later(SET_UP_S, self._set_up_is_over)
+
+    def _set_up_is_over(self) -> None:
+        self._now(setting_up=False)
+        self._announcer.over(Notice.PROVISIONING)
 
     # The link.
 
-    def line_changed(self, line: Line, trouble: str | None) -> None:
-        """Learn that the line went up or down, and what a person must do about it."""
+    def went_up(self) -> None:
+        """Learn that there is a connection, perhaps in the place of another one."""
+        self._down_since = None
+        for notice in LINK:
+            self._announcer.over(notice)
+        self._line_changed(Line.UP, None)
+
+    def went_down(self, error: LinkError, what: Verdict) -> None:
+        """Learn that there is no connection, and why; nobody is told aloud of one that comes back soon."""
+        now, present = time.monotonic(), notice_of(error, what)
+        if self._down_since is None:
+            self._down_since = now
+        for notice in LINK - {present}:
+            self._announcer.over(notice)
+        self._line_changed(Line.DOWN, what.advice or None)
+        if what.advice or now - self._down_since >= LOST_S:
+            self._announcer.notice(present)
+
+    def _line_changed(self, line: Line, trouble: str | None) -> None:
         # Also a connection that takes the place of another one never goes on with an answer of the former.
-        if not self._reply.is_complete:
+        broke_off = not self._reply.is_complete
+        self._reply.end_turn()  # what has come of it is still played
+        if broke_off:
             log.warning(
                 "the connection broke in the middle of an answer; the rest of it is lost",
                 extra={"event": "answer-lost"},
             )
-            self._reply.end_turn()  # or half a sample of the answer would shift the chime by a byte
-            self._reply.write(chimes.lost())
-        self._reply.end_turn()  # what has come of it is still played
+            self._announcer.broke_off()
         self._stalls.connected()
         self._marked = False
         self._expect_no_answer(line=line, leaving=self._facts.leaving and line is Line.UP)
         self._trouble("link", trouble)
+        self._announcer.free()
 
     def is_quiet(self) -> bool:
         """Say whether a pause in the connection would go unnoticed."""
@@ -183,6 +287,9 @@ class Assistant:
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
         self._left_at = time.monotonic()
+        if self._facts.muted:
+            log.error("%d bytes of sound left although the speaker is muted", octets, extra={"event": "self-check"})
+            self._trouble("mute", "sound left although the speaker is muted: pull its plug, and report this")
 
     def happened(self, event: Event) -> None:
         """Act on what the server said."""
@@ -199,6 +306,7 @@ class Assistant:
                     self._answer_sounds(hushed=hushed)
             case GenerationComplete():
                 self._reply.complete()
+                self._announcer.free()
             case Interrupted():
                 dropped = self.speaker.drop()
                 log.info(
@@ -208,6 +316,7 @@ class Assistant:
                 )
             case TurnComplete(reason, waiting_for_input):
                 self._reply.end_turn()
+                self._announcer.free()
                 if self._stalls.answered and self._marked:
                     self._utterance.answered_up_to_mark()
                     asked = self._utterance.talked_ms >= TALK_MS
@@ -244,7 +353,7 @@ class Assistant:
         if state is self._shown:
             return
         self._shown = state
-        self._light.show(state)
+        self.light.show(state)
         log.info("%s", state.value, extra={"event": "state", "state": state.value})
 
     def _expect_answer(self, **changes: Any) -> None:
@@ -281,6 +390,8 @@ class Assistant:
         """Tell of a device once each way, and call a person where it stays away."""
         waiting = self._lost.pop(name, None)
         if trouble is None:
+            if name == "microphone":
+                self._announcer.over(Notice.MICROPHONE)
             if waiting is not None:
                 waiting.cancel()
                 log.info("the %s works again", name, extra={"event": "device-back", "device": name})
@@ -294,6 +405,8 @@ class Assistant:
 
     def _call_for_help(self, name: str, trouble: str) -> None:
         log.error("the %s does not come back by itself: %s", name, trouble, extra={"event": "device-missing"})
+        if name == "microphone":
+            self._announcer.notice(Notice.MICROPHONE)
         self._trouble(name, trouble)
 
     def _trouble(self, where: str, trouble: str | None, **changes: Any) -> None:

@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     config = add("config", _config, "show the settings in force and where each comes from")
     config.add_argument("--schema", action="store_true", help="show the JSON schema of the settings instead")
     add("devices", _devices, "list microphones and loudspeakers by names that stay the same", settings=False)
+    panel = add("panel", _panel, "try the panel: show what the light means, and tell what the button hears")
+    panel.add_argument("--boards", action="store_true", help="list the boards whose pins are known instead")
+    mute = add("mute", _mute, "mute the running speaker; only its own button un-mutes it", settings=False)
+    mute.add_argument("--runtime", type=Path, metavar="DIR", help="where it listens (default: /run/speakerd)")
     question = add("ask", _ask, "ask a question from a sound file and play the answer")
     question.add_argument("file", type=Path, metavar="FILE", help="the question: WAV, FLAC, Ogg, MP3, of any rate")
     question.add_argument("--output", type=Path, metavar="ANSWER.wav", help="write the answer instead of playing it")
@@ -141,6 +145,32 @@ def _devices(_arguments: argparse.Namespace) -> int:
     for device in found:
         roles = [role for role, has in (("microphone", device.microphone), ("loudspeaker", device.speaker)) if has]
         print(f"{device.name:<{width}}  {', '.join(roles)}")
+    return 0
+
+
+def _panel(arguments: argparse.Namespace) -> int:
+    if arguments.boards:
+        from speakerd.boards import boards
+
+        for name, summary in boards():
+            print(f"{name:<24}{summary}")
+        return 0
+    from functools import partial
+
+    from speakerd.app import run_until_signal
+    from speakerd.host.log import set_up
+    from speakerd.panel_command import try_panel
+
+    settings = _settings(arguments)
+    set_up(settings.log)
+    return run_until_signal(try_panel(settings, partial(print, flush=True)))
+
+
+def _mute(arguments: argparse.Namespace) -> int:
+    from speakerd.host.control import DIRECTORY, ask_to_mute
+
+    ask_to_mute(arguments.runtime or DIRECTORY)
+    print("muted")
     return 0
 
 

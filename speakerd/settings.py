@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from speakerd.boards import NAME, contradictions_with, read_board
 from speakerd.errors import SettingsError
-from speakerd.mistakes import ContradictionError, contradictions, mistakes
+from speakerd.mistakes import ContradictionError, mistakes
 from speakerd.yaml_file import Place, Problem, Where, merge, plain, read
 
 DEFAULT_FILE = Path("/etc/speakerd/speakerd.yaml")
@@ -339,8 +340,9 @@ class Led(_Section):
         if given and self.pin is not None:
             raise ContradictionError(f"pin and {given[0]} must not both be set", ("pin",), (given[0],))
         if given and len(given) < 3:
-            missing = " and ".join(name for name in colours if name not in given)
-            raise ContradictionError(f"with {given[0]}, {missing} must be set as well", (given[0],))
+            missing = [name for name in colours if name not in given]
+            text = f"with {given[0]}, {' and '.join(missing)} must be set as well"
+            raise ContradictionError(text, (given[0],), *((name,) for name in missing))
         return self
 
 
@@ -350,7 +352,7 @@ class Panel(_Section):
     board: str | None = Field(
         default=None,
         description="A board that brings its own settings; `speakerd panel --boards` lists them.",
-        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        pattern=NAME,
         examples=["button-led"],
     )
     pin_factory: Literal["lgpio", "mock"] = Field(
@@ -445,20 +447,26 @@ def load(file: Path, drop_ins: Path | None = None) -> Settings:
     Without ``drop_ins`` it is the directory beside the file with ``.d`` added to its name, if there is one. The
     default file may be missing, any other must exist.
 
+    The board that they name comes first, and any of the files wins over it. It is looked for in the directory
+    ``boards`` beside the file, and then among those that speakerd is delivered with.
+
     Raises:
         SettingsError: every mistake in all of the files, sorted by file and line.
     """
     files, problems = _files(file, drop_ins)
     documents = [read(path) for path in files]
-    problems += [problem for document in documents for problem in document.problems]
-    merged = merge(file, documents)
+    own = merge(file, documents)
+    board = read_board(own, file.with_name("boards"))
+    for document in (board, *documents):
+        problems += document.problems
     if not problems:
         # What a file that cannot be read would have said is not known, so nothing can be said to contradict it.
-        problems += contradictions(merged, Settings)
-    for document in documents:
+        problems += contradictions_with(board, own, Settings)
+    for document in (board, *documents):
         problems += mistakes(document, Settings)
     if problems:
         raise SettingsError([str(problem) for problem in sorted(problems)])
+    merged = merge(file, [board, own])
     settings = Settings.model_validate(merged.content)
     settings._places.update(merged.places)
     return settings

@@ -12,6 +12,7 @@ class State(enum.Enum):
 
     ERROR = "error"
     STARTING = "starting"
+    SETUP = "setup"
     MUTED = "muted"
     OFFLINE = "offline"
     CONNECTING = "connecting"
@@ -35,6 +36,7 @@ class Facts:
 
     trouble: str | None = None  # what a person must do, in words; None while nobody must do anything
     starting: bool = False
+    setting_up: bool = False  # the button asked for provisioning just now
     muted: bool = False
     line: Line = Line.UP
     playing: bool = False  # the model's voice is in the loudspeaker, until its last sample was played
@@ -51,6 +53,7 @@ def state_of(facts: Facts) -> State:
     table = (
         (facts.trouble is not None, State.ERROR),
         (facts.starting, State.STARTING),
+        (facts.setting_up, State.SETUP),
         (facts.muted, State.MUTED),
         (facts.line is Line.DOWN, State.OFFLINE),
         (facts.line is Line.DIALLING, State.CONNECTING),

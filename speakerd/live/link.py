@@ -19,7 +19,6 @@ from speakerd.errors import Cure, LinkError
 from speakerd.live.events import INPUT_RATE, Audio, Event, GoingAway, Heard, Resumable, ToolCall
 from speakerd.live.handle import Handle
 from speakerd.live.verdict import Next, Verdict, blames_the_server, verdict
-from speakerd.state import Line
 
 if TYPE_CHECKING:
     from speakerd.live.session import Session
@@ -32,6 +31,9 @@ STALE_S = 1.0
 
 BACKLOG = 48_000
 """Bytes that a second of sound takes on the wire, in messages of 20 ms: base64, JSON and TLS included (measured)."""
+
+UNSENT = 1_000
+"""Bytes, a message of 20 ms, that may still wait for the line when nothing more is to leave the house."""
 
 LONG_WAIT_S = 60.0
 """Pause after a refusal for quota; the service counts requests by the minute."""
@@ -64,8 +66,11 @@ Cures = Mapping[Cure, Callable[[], Coroutine[Any, Any, None]]]
 class Owner(Protocol):
     """Who is told about the line and what comes through it."""
 
-    def line_changed(self, line: Line, trouble: str | None) -> None:
-        """Learn that the line went up or down; ``trouble`` is what a person must do about it."""
+    def went_up(self) -> None:
+        """Learn that there is a connection, perhaps in the place of another one."""
+
+    def went_down(self, error: LinkError, what: Verdict) -> None:
+        """Learn that there is none, and why: after the loss of one, and after each dial in vain."""
 
     def happened(self, event: Event) -> None:
         """Learn what the server said."""
@@ -115,6 +120,7 @@ class Link:
         self._cut_off_at = float("inf")  # when the server will hang up, as it said
         self._going_away = asyncio.Event()
         self._handle_is_fresh = False  # nothing was said since the server gave it
+        self._hushes = 0
         self._renewals: asyncio.Queue[_Rotation] = asyncio.Queue()
 
     def send(self, pcm: bytes) -> None:
@@ -137,8 +143,23 @@ class Link:
             self._put(None)
         self._unsent.clear()
 
+    def hush(self) -> None:
+        """Send nothing more of what was heard so far, and tell the server that the sound ends."""
+        self._unsent.clear()
+        self._hushes += 1
+        while not self._outbox.empty():
+            self._outbox.get_nowait()
+        if self._session is None:
+            return
+        if self._session.unsent() > UNSENT:
+            self._session.discard()  # it would go on leaving for as long as that takes
+        else:
+            self._put(None)
+
     def renew(self, why: str, *, restart: bool) -> None:
         """Replace the connection now, whoever talks; with ``restart`` the conversation begins anew."""
+        if self._session is None and restart:
+            self._handle.forget()
         self._renewals.put_nowait(_Rotation(why, restart=restart))
 
     def _put(self, pcm: bytes | None) -> None:
@@ -217,6 +238,7 @@ class Link:
             await self._send(session, pcm, stale_at)
 
     async def _send(self, session: Session, pcm: bytes | None, stale_at: float) -> None:
+        hushes = self._hushes
         # Behind a sentence that is told again sound may wait for longer; but not behind one that does not move.
         patience = min(stale_at - time.monotonic(), STALE_S)
         try:
@@ -226,10 +248,13 @@ class Link:
                 if pcm is None:
                     await session.end_audio()
                     return
+                if hushes != self._hushes:
+                    return  # it was heard before somebody asked for privacy
                 await session.send_audio(pcm)
         except TimeoutError as error:
             raise LinkError(f"the connection is too slow: sound waited {STALE_S:g} s", code=1006) from error
-        self._owner.sound_left(len(pcm))
+        if hushes == self._hushes:  # or it was handed over before that, or went down with its connection
+            self._owner.sound_left(len(pcm))
 
     async def _grow_old(self, session: Session) -> NoReturn:
         """Leave the connection in a silence when it is old or the server will hang up; at last without one."""
@@ -275,7 +300,9 @@ class Link:
             after = f" after {gap:.1f} s" if self._failures else ""
             log.info("connected: %s%s", how, after,
                      extra={"event": "link-up", "resumed": resumed, "seconds": round(gap, 3)})  # fmt: skip
-        self._owner.line_changed(Line.UP, None)
+        self._owner.went_up()
+        if resumed and self._handle.value is None:  # forgotten during the dial
+            self.renew("for a new conversation", restart=True)
         self._tell_again()
 
     def _tell_again(self) -> None:
@@ -311,7 +338,7 @@ class Link:
         advice = f"; {what.advice}" if what.advice else ""
         text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")
         log.log(level, "%s: %s%s", text, error, advice, extra={"event": event, "code": error.code})
-        self._owner.line_changed(Line.DOWN, what.advice or None)
+        self._owner.went_down(error, what)
         return what
 
     async def _pause(self, error: LinkError, what: Verdict, *, resuming: bool) -> None:

@@ -65,6 +65,14 @@ class Session:
         """Return how many bytes that were sent have not arrived."""
         return self._wire.backlog()
 
+    def unsent(self) -> int:
+        """Return how many bytes that were sent have not left this machine."""
+        return self._wire.unsent()
+
+    def discard(self) -> None:
+        """End the connection without a word, and throw away what was sent and has not left this machine."""
+        self._wire.discard()
+
     async def prepare_next(self) -> None:
         """Fetch now what the next dial would have to fetch, while this connection still serves.
 

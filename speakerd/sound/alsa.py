@@ -24,6 +24,7 @@ from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
 from speakerd.settings import Microphone as MicrophoneSettings
 from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
+from speakerd.sound.proof import Substream, why_open
 from speakerd.sound.reply import PERIOD_MS, Reply
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 WARN_EVERY_S = 60.0
 """A machine that is too busy is not made busier by its journal."""
+
+CLOSE_S = 2.0
+"""How long a device may take to close; a read in it lasts a period."""
 
 STOP_S = 0.6
 """How long to wait for a thread at the end; a driver that holds it longer is left behind."""
@@ -139,31 +143,75 @@ class _Owner:
 
 
 class Microphone:
-    """The microphone: gives the room's sound, 16 kHz mono S16_LE, period by period."""
+    """The microphone: gives the room's sound, 16 kHz mono S16_LE, period by period, unless it is closed."""
 
-    def __init__(self, settings: MicrophoneSettings, hear: Callable[[bytes], None], report: Report) -> None:
+    def __init__(
+        self, settings: MicrophoneSettings, hear: Callable[[bytes], None], report: Report, *, closed: bool = False
+    ) -> None:
         """Prepare; ``hear`` and ``report`` are called in the event loop that runs now."""
         self._settings = settings
         self._hear = hear
         self._owner = _Owner("microphone", self._use, report)
+        self._lock = threading.Lock()
+        self._wanted = threading.Event()  # cleared under _lock
+        self._is_closed = threading.Event()  # cleared under _lock
+        self._is_closed.set()
+        if not closed:
+            self._wanted.set()
+        self._substream: Substream | None = None  # of the newest device that was open
         self.overruns = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen for as long as the block runs."""
+        """Listen for as long as the block runs, except while it is closed."""
         self._owner.start()
         try:
             yield
         finally:
+            self._owner.stopping.set()
+            self._wanted.set()  # it waits for that while it is closed
             await self._owner.stop()
 
+    def open(self) -> None:
+        """Listen from now on."""
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Close the device, and see in the kernel that it is closed.
+
+        Raises:
+            HardwareError: it is not known to be closed; the text says why.
+        """
+        with self._lock:
+            self._wanted.clear()
+        if not await asyncio.to_thread(self._is_closed.wait, CLOSE_S):
+            raise HardwareError(f"the driver of {self._settings.device} does not let go of it")
+        if why := self.why_open():
+            raise HardwareError(why)
+
+    def why_open(self) -> str | None:
+        """Return why a microphone that should be closed is not known to be; None where it is."""
+        return why_open(self._substream)
+
     def _use(self) -> None:
+        self._wanted.wait()
+        with self._lock:
+            if not self._wanted.is_set() or self._owner.stopping.is_set():
+                return
+            self._is_closed.clear()
+        try:
+            self._use_device()
+        finally:
+            self._is_closed.set()
+
+    def _use_device(self) -> None:
         settings = self._settings
         period = INPUT_RATE * settings.period_ms // 1000
         pcm = open_pcm(
             alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
         )
         try:
+            self._substream = _substream(pcm)
             self._listen(pcm, period)
         except alsaaudio.ALSAAudioError as error:
             raise HardwareError(f"the microphone went away: {error}") from error
@@ -173,7 +221,7 @@ class Microphone:
     def _listen(self, pcm: alsaaudio.PCM, period: int) -> None:
         step, octets = self._settings.channels, period * 2
         pace, pending, works = _Pace(), b"", False
-        while not self._owner.stopping.is_set():
+        while self._wanted.is_set() and not self._owner.stopping.is_set():
             frames, data = pcm.read()
             if frames == XRUN:
                 self.overruns += 1
@@ -327,6 +375,11 @@ class Speaker:
         """Return for how many seconds the device will go on sounding without more."""
         free = pcm.avail()
         return (self._buffer_frames - free) / OUTPUT_RATE if free >= 0 else 0.0
+
+
+def _substream(pcm: alsaaudio.PCM) -> Substream:
+    known = pcm.info()
+    return Substream(known["card_no"], known["device_no"], known["subdevice_no"])
 
 
 def _close(pcm: alsaaudio.PCM) -> None:

@@ -51,21 +51,25 @@ class Reply:
     def write(self, pcm: bytes) -> bool:
         """Queue sound of any length; return whether it will be heard."""
         with self._changed:
-            if self._is_late() or self._queued >= LONGEST_MS * BYTES_PER_MS:
+            if self._is_late() or self._is_full():
                 return False
             pcm = self._odd + pcm
             whole = len(pcm) & ~1
             self._odd, pcm = pcm[whole:], pcm[:whole]
-            if not pcm:
-                return True
-            if not self._queued:
-                self._first_at = time.monotonic()
-            self._pieces.append(memoryview(pcm))
-            self._queued += len(pcm)
-            self._complete = self._idle = False
-            self._in_turn = True
-            self._changed.notify_all()
+            if pcm:
+                self._complete = False
+                self._in_turn = True
+                self._put(pcm)
             return True
+
+    def add(self, pcm: bytes) -> None:
+        """Queue a sound of the speaker's own, whole samples, behind a reply that is complete.
+
+        It belongs to no turn: it is never late, and the turn goes on, or is over, as before.
+        """
+        with self._changed:
+            if pcm and not self._is_full():
+                self._put(pcm)
 
     def complete(self) -> None:
         """Learn that all of the reply is here: it is played however short it is."""
@@ -103,6 +107,11 @@ class Reply:
     def is_complete(self) -> bool:
         """Whether all of the reply that began is here."""
         return self._complete
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is queued; what the reader has in hand does not count."""
+        return not self._queued
 
     def close(self) -> None:
         """Send the reader home."""
@@ -159,6 +168,17 @@ class Reply:
             missing -= len(piece)
         self._queued -= octets - missing
         return b"".join(taken)
+
+    def _put(self, pcm: bytes) -> None:
+        if not self._queued:
+            self._first_at = time.monotonic()
+        self._pieces.append(memoryview(pcm))
+        self._queued += len(pcm)
+        self._idle = False
+        self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return self._queued >= LONGEST_MS * BYTES_PER_MS
 
     def _is_late(self) -> bool:
         return self._cut_at is not None and time.monotonic() - self._cut_at < LATE_S

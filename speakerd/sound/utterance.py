@@ -70,6 +70,13 @@ class Utterance:
         while len(self._periods) > self._preroll:
             self._periods.popleft()
 
+    def forget(self) -> None:
+        """Keep nothing of what was heard."""
+        self._periods.clear()
+        self._begun = self._talking = False
+        self._talked_ms = self._tellings = 0
+        self.mark()
+
     def mark(self) -> None:
         """Learn that an answer begins here; whether it answers what was said so far, its end will show."""
         self._after_mark = self._talked_after_mark_ms = 0

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from speakerd.errors import Cure
+from speakerd.errors import Cure, LinkError
 from speakerd.host.network import Reachability
 from speakerd.live import link
 from speakerd.live.events import Event
 from speakerd.live.handle import Handle
 from speakerd.live.link import Link
 from speakerd.live.session import Caller
+from speakerd.live.verdict import Verdict
 from speakerd.settings import Settings
 from speakerd.simulate.live_api import LiveApi, LiveApiOptions
 from speakerd.simulate.script import Script
@@ -40,8 +41,11 @@ class Listener:
     again: bytes = b""
     latest: bytes = b""
 
-    def line_changed(self, line: Line, trouble: str | None) -> None:
-        self.lines.append((line, trouble))
+    def went_up(self) -> None:
+        self.lines.append((Line.UP, None))
+
+    def went_down(self, error: LinkError, what: Verdict) -> None:
+        self.lines.append((Line.DOWN, what.advice or None))
 
     def happened(self, event: Event) -> None:
         self.events.append(event)

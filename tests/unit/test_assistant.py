@@ -3,11 +3,16 @@
 import random
 from array import array
 
+import pytest
+
 from speakerd.assistant import Assistant
+from speakerd.errors import LinkError
 from speakerd.live.events import Audio, TurnComplete
+from speakerd.live.verdict import Next, Verdict
+from speakerd.settings import Settings
 from speakerd.sound import chimes
 from speakerd.sound.reply import Reply
-from speakerd.state import Line, State
+from speakerd.state import State
 
 SILENCE = bytes(640)
 
@@ -23,16 +28,23 @@ class Kitchen:
         self.reply = Reply(80)
         self.states: list[State] = []
         self.renewals: list[bool] = []
-        self.assistant = Assistant(self.reply, self, 20, transcripts=False)
+        self.sends = True
+        self.hushed = 0
+        self.assistant = Assistant(self.reply, Settings())
         self.assistant.link = self
         self.assistant.speaker = self
+        self.assistant.light = self
         self.assistant.started()
-        self.assistant.line_changed(Line.UP, None)
+        self.assistant.went_up()
 
     def send(self, pcm: bytes) -> None:
-        self.assistant.sound_left(len(pcm))
+        if self.sends:
+            self.assistant.sound_left(len(pcm))
 
     def end_sound(self) -> None: ...
+
+    def hush(self) -> None:
+        self.hushed += 1
 
     def renew(self, why: str, *, restart: bool) -> None:
         self.renewals.append(restart)
@@ -42,6 +54,10 @@ class Kitchen:
 
     def show(self, state: State) -> None:
         self.states.append(state)
+
+    def shown(self) -> State:
+        """Return what the light shows."""
+        return self.states[-1]
 
     def passes(self, ms: int, *, noise: bool = False) -> None:
         for _ in range(ms // 20):
@@ -72,7 +88,7 @@ async def test_a_question_is_waited_for() -> None:
     kitchen.passes(1000)
     kitchen.passes(800, noise=True)
     kitchen.passes(1000)
-    assert kitchen.states[-1] is State.THINKING
+    assert kitchen.shown() is State.THINKING
 
 
 async def test_a_click_beside_the_answer_does_not_make_it_none() -> None:
@@ -85,7 +101,7 @@ async def test_a_click_beside_the_answer_does_not_make_it_none() -> None:
     kitchen.assistant.happened(Audio(bytes(4800)))
     kitchen.assistant.happened(TurnComplete())
     assert kitchen.assistant.to_tell_again() == b""
-    assert kitchen.states[-1] is not State.THINKING
+    assert kitchen.shown() is not State.THINKING
 
 
 async def test_in_a_room_that_is_never_quiet_an_answered_question_is_not_told_again() -> None:
@@ -103,5 +119,83 @@ async def test_the_chime_sounds_clean_after_half_a_sample() -> None:
     """An answer may break off in the middle of a sample; what follows it must not become noise."""
     kitchen = Kitchen()
     kitchen.assistant.happened(Audio(bytes(4801)))
-    kitchen.assistant.line_changed(Line.DOWN, None)
+    kitchen.assistant.went_down(LinkError("gone", code=1006), Verdict(Next.RESUME))
     assert kitchen.played() == bytes(4800) + chimes.lost()
+
+
+async def test_what_was_said_before_the_button_went_down_is_forgotten() -> None:
+    """Nothing of it is told to the next connection, and what comes after it is not heard."""
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.deafen()
+    assert kitchen.hushed == 1
+    kitchen.passes(800, noise=True)
+    assert kitchen.assistant.to_tell_again() == b""
+    assert kitchen.assistant.just_heard() == b""
+    assert kitchen.shown() is State.IDLE
+    kitchen.assistant.undeafen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    assert kitchen.shown() is State.LISTENING
+
+
+async def test_muted_in_the_middle_of_an_answer_it_is_heard_to_its_end() -> None:
+    """The microphone is deaf, not the loudspeaker dumb."""
+    kitchen = Kitchen()
+    kitchen.assistant.happened(Audio(b"\1" * 4800))
+    kitchen.assistant.deafen()
+    kitchen.assistant.muted(muted=True, trouble=None)
+    kitchen.assistant.happened(Audio(b"\2" * 4800))
+    assert kitchen.shown() is State.MUTED
+    assert b"\1" * 4800 + b"\2" * 4800 in kitchen.played()
+
+
+async def test_a_mute_that_does_not_hold_is_an_error_and_no_mute() -> None:
+    """The light does not claim what is not so."""
+    kitchen = Kitchen()
+    kitchen.assistant.muted(muted=True, trouble="the disk is full")
+    assert kitchen.shown() is State.ERROR
+    kitchen.assistant.muted(muted=False, trouble=None)
+    assert kitchen.shown() is State.IDLE
+
+
+async def test_sound_that_leaves_all_the_same_is_an_error() -> None:
+    """Whatever the reason, the light does not go on to say that nothing leaves."""
+    kitchen = Kitchen()
+    kitchen.assistant.deafen()
+    kitchen.assistant.muted(muted=True, trouble=None)
+    assert kitchen.shown() is State.MUTED
+    kitchen.assistant.sound_left(640)
+    assert kitchen.shown() is State.ERROR
+
+
+async def test_talk_that_stays_in_the_house_is_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """When somebody talks and nothing leaves, the journal says so, once for each time."""
+    kitchen = Kitchen()
+    kitchen.sends = False
+    for _ in range(2):
+        kitchen.passes(1000)
+        kitchen.passes(3000, noise=True)
+    assert State.LISTENING not in kitchen.states
+    assert len([line for line in caplog.messages if "no sound leaves" in line]) == 2
+
+
+async def test_held_for_long_the_button_is_seen_to_work() -> None:
+    """The request to be set up shows for a while, whatever else is so."""
+    kitchen = Kitchen()
+    kitchen.assistant.muted(muted=True, trouble=None)
+    kitchen.assistant.set_up()
+    assert kitchen.shown() is State.SETUP
+
+
+async def test_to_begin_anew_is_to_forget_and_fall_silent() -> None:
+    """The answer stops, what was asked is not asked again, and the next conversation is a new one."""
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.happened(Audio(bytes(4800)))
+    kitchen.assistant.begin_anew()
+    assert kitchen.renewals == [True]
+    assert kitchen.played() == chimes.forgotten()
+    assert kitchen.assistant.to_tell_again() == b""

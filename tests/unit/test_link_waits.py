@@ -14,8 +14,8 @@ from speakerd.live.events import Event, GoingAway
 from speakerd.live.handle import Handle
 from speakerd.live.link import BACKLOG, Link, Owner
 from speakerd.live.session import Session
+from speakerd.live.verdict import Verdict
 from speakerd.settings import Live
-from speakerd.state import Line
 from tests.integration.household import until
 
 
@@ -24,7 +24,9 @@ class Nobody:
 
     again = b""
 
-    def line_changed(self, line: Line, trouble: str | None) -> None: ...
+    def went_up(self) -> None: ...
+
+    def went_down(self, error: LinkError, what: Verdict) -> None: ...
 
     def happened(self, event: Event) -> None: ...
 

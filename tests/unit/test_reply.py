@@ -114,6 +114,48 @@ def test_a_reply_of_ten_minutes_and_more_is_bounded() -> None:
     assert accepted == 10
 
 
+def test_a_sound_of_our_own_is_played_at_once_and_belongs_to_no_turn() -> None:
+    """A chime need not fill the pre-buffer; an interruption in it costs the next answer nothing."""
+    reply = new()
+    reply.add(sound(50))
+    assert reply.is_complete
+    assert read_all(reply) == sound(50)
+    reply.add(sound(50))
+    reply.cut()
+    assert reply.is_empty
+    assert reply.write(sound(100, 2))
+
+
+def test_a_sound_of_our_own_is_never_late() -> None:
+    """Whoever cuts the answer short with the button hears the chime, and nothing more of the answer."""
+    reply = new()
+    reply.write(sound(500))
+    reply.cut()
+    reply.add(sound(50, 2))
+    assert not reply.is_empty
+    assert not reply.write(sound(100))
+    assert read_all(reply) == sound(50, 2)
+
+
+def test_a_queue_is_empty_when_everything_is_taken() -> None:
+    """What the loudspeaker has in hand is its own business."""
+    reply = new()
+    seen = [reply.is_empty]
+    reply.write(sound(80))
+    seen.append(reply.is_empty)
+    reply.begin()
+    seen.append(reply.is_empty)
+    assert seen == [True, False, True]
+
+
+def test_sounds_of_our_own_are_bounded_too() -> None:
+    """A loudspeaker that is away for a week does not chime for an hour afterwards, nor fill the memory."""
+    reply = new()
+    for _ in range(12):
+        reply.add(sound(60_000))
+    assert reply.cut() == 600_000
+
+
 def test_one_waits_until_all_was_played() -> None:
     """The wait for the end of a reply ends when the reader comes back for the next one, not before."""
     reply = new()

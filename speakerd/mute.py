@@ -1,0 +1,172 @@
+"""The mute: what the button promises, kept on the wire, at the microphone and on the disk, and only then shown."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import NoReturn, Protocol
+
+from speakerd.errors import HardwareError
+from speakerd.host.mute_file import MuteFile
+from speakerd.panel.button import Gesture
+
+log = logging.getLogger(__name__)
+
+STORE_S = 5.0
+"""How long a disk may take to keep a byte; one that is dying takes for ever."""
+
+LOOK_S = 60.0
+"""How often the kernel is asked whether a closed microphone is still closed."""
+
+
+class Ears(Protocol):
+    """The microphone."""
+
+    async def close(self) -> None:
+        """Close the device; raise HardwareError where it is not known to be closed."""
+
+    def open(self) -> None:
+        """Listen from now on."""
+
+    def why_open(self) -> str | None:
+        """Return why a closed device is not known to be closed, if so."""
+
+
+class Owner(Protocol):
+    """Who obeys the button."""
+
+    def deafen(self) -> None:
+        """Hear nothing from now on; nothing that was heard is sent any more, or kept."""
+
+    def undeafen(self) -> None:
+        """Hear again."""
+
+    def muted(self, *, muted: bool, trouble: str | None) -> None:
+        """Learn that the promise is kept, or over, and what is wrong with it."""
+
+    def begin_anew(self) -> None:
+        """Stop talking, and forget the conversation."""
+
+    def set_up(self) -> None:
+        """Ask for provisioning."""
+
+
+class Mute:
+    """Does what the panel asks, one thing after the other.
+
+    The room is cut off at once, when the button goes down; whether that was a press or a longer gesture shows
+    later. A press un-mutes when it ends. Nothing else un-mutes.
+    """
+
+    def __init__(self, file: MuteFile, microphone: Ears, owner: Owner, *, muted: bool) -> None:
+        """Take over as things stand: ``muted`` is what everybody was made with."""
+        self._file = file
+        self._microphone = microphone
+        self._owner = owner
+        self._wanted = muted
+        self.trouble: str | None = None
+        """What is wrong with the promise, while it is meant to be kept."""
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._changed_at = time.monotonic()
+
+    def gesture(self, gesture: Gesture) -> None:
+        """Obey the button."""
+        match gesture:
+            case Gesture.DOWN:
+                self._owner.deafen()
+            case Gesture.PRESS:
+                self._want(muted=not self._wanted)
+            case Gesture.HOLD:
+                self._owner.begin_anew()
+                if not self._wanted and self._settled.is_set():
+                    self._owner.undeafen()
+            case Gesture.LONG_HOLD:
+                self._owner.set_up()
+            case Gesture.RELEASE:
+                pass
+
+    def switched(self, *, muted: bool) -> None:
+        """Obey the switch: its position is the fact."""
+        self._want(muted=muted)
+
+    async def mute(self) -> str | None:
+        """Mute, from wherever that is asked for; return when the promise is kept, with what is wrong with it."""
+        self._want(muted=True)
+        await self._settled.wait()
+        return self.trouble
+
+    async def run(self) -> NoReturn:
+        """Keep the promise, and see that it stays kept."""
+        if self._file.is_new() and (why := await self._store(muted=self._wanted)):
+            log.warning("that the speaker is muted could not be kept, if it were (%s)", why)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._changed.wait()
+            if not self._changed.is_set():
+                self._look()
+                continue
+            self._changed.clear()
+            wanted = self._wanted
+            await (self._close() if wanted else self._open())
+            if wanted is self._wanted:
+                self._settled.set()
+
+    def _want(self, *, muted: bool) -> None:
+        if muted:
+            self._owner.deafen()
+        self._wanted = muted
+        self._changed_at = time.monotonic()
+        self._settled.clear()
+        self._changed.set()
+
+    async def _close(self) -> None:
+        troubles = []
+        try:
+            await self._microphone.close()
+        except HardwareError as error:
+            troubles.append(f"the microphone may be open ({error}); nothing of it is sent; unplug it to be sure")
+        if why := await self._store(muted=True):
+            troubles.append(f"that it is muted cannot be kept ({why}): at its next start it will listen")
+        self.trouble = "; ".join(troubles) or None
+        if self.trouble:
+            log.error("muted, but %s", self.trouble, extra={"event": "mute", "muted": True})
+        else:
+            self._tell("muted: the microphone is closed", muted=True)
+        self._owner.muted(muted=True, trouble=self.trouble)
+
+    async def _open(self) -> None:
+        # The light goes first: a power cut, or a press, between the two must not find it red over a disk that says
+        # that the speaker listens.
+        self.trouble = None
+        self._owner.muted(muted=False, trouble=None)
+        if why := await self._store(muted=False):
+            log.warning("that it is not muted cannot be kept (%s): at its next start it will be muted", why)
+        if self._wanted:
+            return  # the button was pressed again meanwhile
+        self._tell("not muted: the microphone is open", muted=False)
+        self._microphone.open()
+        self._owner.undeafen()
+
+    async def _store(self, *, muted: bool) -> str | None:
+        """Keep the fact; return why it could not be kept."""
+        try:
+            async with asyncio.timeout(STORE_S):
+                await asyncio.to_thread(self._file.write, muted=muted)
+        except TimeoutError:
+            return f"the disk took longer than {STORE_S:g} s"
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
+    def _look(self) -> None:
+        if self._wanted and (why := self._microphone.why_open()):
+            log.error("muted, but the microphone is open: %s", why, extra={"event": "mute", "muted": True})
+            self.trouble = why
+            self._owner.muted(muted=True, trouble=why)
+
+    def _tell(self, text: str, *, muted: bool) -> None:
+        seconds = round(time.monotonic() - self._changed_at, 3)
+        log.info("%s", text, extra={"event": "mute", "muted": muted, "seconds": seconds})

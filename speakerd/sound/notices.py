@@ -1,0 +1,75 @@
+"""Spoken notices: what is wrong, in the words of whoever stands in the kitchen.
+
+``scripts/notices.py`` lets a synthesiser speak the texts of ``notices.yaml`` when speakerd is built.
+"""
+
+import enum
+import logging
+import lzma
+import wave
+from pathlib import Path
+
+from speakerd.errors import Cure, LinkError
+from speakerd.live.verdict import Next, Verdict, refuses_credentials
+
+log = logging.getLogger(__name__)
+
+SPOKEN = Path(__file__).with_name("spoken")
+"""Where they are: ``LANGUAGE/CAUSE.wav.xz``. That takes twice the room of a lossy codec, but Python reads it by
+itself, where soundfile brings along numpy: 13 MB of memory that nothing else in the daemon needs."""
+
+
+class Notice(enum.Enum):
+    """Something that a person can do something about, or should know."""
+
+    OFFLINE = "offline"  # there is no internet
+    SERVICE = "service"  # the internet is there, the service does not answer
+    KEY = "key"  # the key, or the token, is refused
+    LOGIN = "login"  # the network shows a page for a log-in
+    QUOTA = "quota"  # the service has given as much as it gives
+    SETTINGS = "settings"  # the service refuses the model, or other settings
+    CLOCK = "clock"  # the clock is wrong, so that no certificate is valid
+    MICROPHONE = "microphone"  # there is none
+    MUTE = "mute"  # it cannot be stored, and a restart would end it
+    PROVISIONING = "provisioning"  # ready to be set up
+
+
+LINK = frozenset(
+    {Notice.OFFLINE, Notice.SERVICE, Notice.KEY, Notice.LOGIN, Notice.QUOTA, Notice.SETTINGS, Notice.CLOCK}
+)
+"""What is over as soon as there is a connection."""
+
+
+def notice_of(error: LinkError, what: Verdict) -> Notice:
+    """Return what to say of a connection that could not be made, or was lost."""
+    if error.cure is Cure.CLOCK:
+        return Notice.CLOCK
+    if refuses_credentials(error):
+        return Notice.KEY
+    if what.next is Next.WAIT:
+        return Notice.QUOTA
+    if "log in" in what.advice:
+        return Notice.LOGIN
+    if what.next is Next.PERSON:
+        return Notice.SETTINGS
+    return Notice.OFFLINE if error.cure is Cure.NETWORK else Notice.SERVICE
+
+
+def sound_of(notice: Notice, language: str, spoken: Path = SPOKEN) -> bytes | None:
+    """Return a notice as S16_LE mono 24 kHz in a BCP-47 language, else in English; None where there is neither."""
+    for spoken_language in (language.split("-")[0].lower(), "en"):
+        pcm = _read(spoken / spoken_language / f"{notice.value}.wav.xz")
+        if pcm is not None:
+            return pcm
+    return None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with lzma.open(path) as unpacked, wave.open(unpacked, "rb") as file:
+            return file.readframes(file.getnframes())
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, lzma.LZMAError, wave.Error) as error:
+        log.warning("the notice %s cannot be read and is not said: %s", path, error)
+        return None

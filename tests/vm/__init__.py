@@ -1,0 +1,1 @@
+"""The panel on a real kernel: the daemon in a virtual machine with simulated pins and loopback sound cards."""

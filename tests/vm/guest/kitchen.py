@@ -1,0 +1,228 @@
+"""A kitchen in the guest: the daemon as a service, its panel, a noisy room, and the stand-in Live API on loopback."""
+
+import asyncio
+import contextlib
+import json
+import math
+import random
+import re
+import shutil
+import struct
+import subprocess
+import time
+import wave
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import yaml
+
+from speakerd.simulate.live_api import LiveApi, LiveApiOptions
+from speakerd.simulate.script import Script
+from tests.vm.guest.journal import UNIT, Journal
+from tests.vm.guest.pins import Button, Trace
+
+KEY = "not-a-real-key-0123456789"
+RUN = Path("/run/scenes")
+STATE = Path("/var/lib/speakerd")
+SETTINGS = Path("/etc/speakerd/speakerd.yaml")
+DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/scene.conf")
+
+BUTTON, LIGHT = 17, 27
+BOUNCE_MS = 20
+"""What the button's level must last: emulated, an edge of 5 ms may well take 10."""
+
+SINGLE: dict[str, object] = {"mute_button": {"pin": BUTTON, "bounce_ms": BOUNCE_MS}, "led": {"pin": LIGHT}}
+COLOURS: dict[str, object] = SINGLE | {"led": {"red": 5, "green": 6, "blue": 13}}
+
+START_S = 120.0
+"""How long the daemon may take from its start to its first session: the SDK alone takes half a minute to load."""
+
+
+class Kitchen:
+    """Everything, and what is known of it from outside the daemon."""
+
+    def __init__(self, live: LiveApi) -> None:
+        self.live = live
+        self.journal = Journal()
+        self.button = Button(BUTTON)
+        self._runs: tuple[dict[str, object], str] | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def furnished(cls) -> AsyncIterator["Kitchen"]:
+        """Set up everything but the daemon, which each scene starts as it needs it."""
+        answer = RUN / "answer.wav"
+        _write_tone(answer)
+        script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a tone"}]})
+        options = LiveApiOptions(RUN / "live", script=script, keys=frozenset({KEY}))
+        async with LiveApi(options) as live, _noise():
+            environment = f"GEMINI_API_KEY={KEY}\nSSL_CERT_FILE={live.ca_file}\n"
+            (RUN / "environment").write_text(environment)
+            try:
+                yield cls(live)
+            finally:
+                await systemctl("stop", UNIT)
+
+    # The daemon.
+
+    async def start(self, panel: dict[str, object], *, user: str = "speakerd") -> None:
+        """Start it as on its first day, with this panel, and as this user; return when it is ready."""
+        await systemctl("stop", UNIT)
+        shutil.rmtree(STATE, ignore_errors=True)
+        self._runs = panel, user
+        SETTINGS.parent.mkdir(exist_ok=True)
+        SETTINGS.write_text(
+            yaml.safe_dump(
+                {
+                    "microphone": {"device": "plughw:CARD=Mic,DEV=1"},
+                    "speaker": {"device": "plughw:CARD=Speaker,DEV=0"},
+                    "live": {"base_url": self.live.url, "connect_timeout": 60},
+                    "panel": panel,
+                    "log": {"level": "debug"},
+                }
+            )
+        )
+        DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+        DROP_IN.write_text(f"[Service]\nUser={user}\n")
+        await systemctl("daemon-reload")
+        self.journal.begin_anew()
+        await systemctl("start", UNIT)
+
+    async def at_home(self, panel: dict[str, object] | None = None) -> None:
+        """See that it runs with this panel, listens, and has nothing to do."""
+        wanted = panel or SINGLE
+        if self._runs != (wanted, "speakerd") or not await self.pid():
+            await self.start(wanted)
+        elif self.disk() == "muted":
+            self.press()
+        await self.until_state("idle", START_S)
+        await self.until_sound()
+
+    async def pid(self) -> int:
+        """Return its process, or 0."""
+        return int(await systemctl("show", "-P", "MainPID", UNIT))
+
+    async def until_state(self, state: str, timeout: float = 30.0) -> None:
+        """Wait until this is the last state that it told of."""
+        await until(lambda: self.journal.state() == state, f"the state {state}", timeout)
+
+    def disk(self) -> str:
+        """Return what it would do after a power cut."""
+        return (STATE / "mute").read_text().strip()
+
+    # The panel and the room.
+
+    def press(self, seconds: float = 0.15) -> float:
+        """Press the button for so long, which nothing else waits for; return when it went down."""
+        at = self.button.down()
+        asyncio.get_running_loop().call_later(seconds, self.button.up)
+        return at
+
+    def microphone(self) -> str:
+        """Return what the kernel says of the capture devices: ``closed``, or who has one open."""
+        states = [path.read_text() for path in Path("/proc/asound").glob("card*/pcm*c/sub*/status")]
+        assert states, "the kernel does not tell of capture devices"
+        return "closed" if all(state == "closed\n" for state in states) else "; ".join(states)
+
+    def sound(self) -> list[tuple[float, int]]:
+        """Return when sound of the room reached the server, and how many bytes each time."""
+        return [(event.at, event.detail["bytes"]) for event in self.live.events if event.kind == "audio"]
+
+    def octets_since(self, at: float) -> int:
+        """Return how many bytes of sound reached the server after a moment."""
+        return sum(octets for when, octets in self.sound() if when > at)
+
+    async def until_sound(self, timeout: float = START_S) -> float:
+        """Wait until the server hears the room from now on; return how long that took, in seconds."""
+        began = time.monotonic()
+        await until(lambda: self.octets_since(began) > 0, "sound on the wire", timeout)
+        return time.monotonic() - began
+
+    async def wakeups(self, seconds: float) -> dict[str, float]:
+        """Return how often a second each thread of the daemon woke up by itself, by the thread's name."""
+        pid = await self.pid()
+        before = _switches(pid)
+        began = time.monotonic()
+        await asyncio.sleep(seconds)
+        took = time.monotonic() - began
+        rates: Counter[str] = Counter()
+        for thread, (name, count) in _switches(pid).items():
+            rates[name] += count - before.get(thread, (name, count))[1]
+        return {name: round(count / took, 1) for name, count in rates.items()}
+
+    # What stays.
+
+    def keep(self, trace: Trace, name: str) -> None:
+        """Keep what a light did."""
+        rows = "".join(f"{at:.4f},{level}\n" for at, level in trace.changes)
+        (RUN / f"light-{name}.csv").write_text(f"seconds,level\n{rows}")
+
+    def tidy_up(self, name: str) -> None:
+        """Leave the panel as a scene may find it, and keep what the server saw up to now."""
+        self.button.up()
+        counts = Counter(f"{event.connection} {event.kind}" for event in self.live.events)
+        (RUN / f"server-after-{name}.json").write_text(json.dumps(counts, indent=1))
+
+
+async def until(value: Callable[[], object], what: str, timeout: float) -> None:
+    """Wait until something is so.
+
+    Raises:
+        TimeoutError: it did not become so.
+    """
+    deadline = time.monotonic() + timeout
+    while not value():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
+        await asyncio.sleep(0.05)
+
+
+async def systemctl(*words: str) -> str:
+    """Run systemctl; return what it printed.
+
+    Raises:
+        AssertionError: it failed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        "systemctl", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, f"systemctl {' '.join(words)}: {output.decode()}"
+    return output.decode().strip()
+
+
+def _switches(pid: int) -> dict[str, tuple[str, int]]:
+    """Return the name of each thread, and how often it gave up its processor by itself."""
+    found = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it ended while we looked
+            counted = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (thread / "status").read_text(), re.MULTILINE)
+            assert counted
+            found[thread.name] = ((thread / "comm").read_text().strip(), int(counted[1]))
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _noise() -> AsyncIterator[None]:
+    """Fill the room with a noise that never ends and that nobody takes for speech."""
+    noise = random.Random(1)
+    pcm = struct.pack("<160000h", *(noise.randint(-150, 150) for _ in range(160_000)))  # ten seconds, 16 kHz
+    (RUN / "noise.raw").write_bytes(pcm)
+    player = ["aplay", "-q", "-D", "plughw:CARD=Mic,DEV=0", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"]
+    process = subprocess.Popen(["sh", "-c", f"while cat {RUN}/noise.raw; do :; done | exec {' '.join(player)}"])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _write_tone(path: Path) -> None:
+    """Write half a second of a tone, which is all that the model ever answers."""
+    samples = [round(3000 * math.sin(2 * math.pi * 440 * at / 24_000)) for at in range(12_000)]
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(24_000)
+        sound.writeframes(struct.pack(f"<{len(samples)}h", *samples))
