@@ -43,6 +43,11 @@ class Busy(MockPWMPin):  # type: ignore[misc]  # gpiozero ships no types
             raise OSError("bad GPIO write")
         super()._set_state(value)
 
+    def _get_state(self) -> float:
+        if self._number in self.held:
+            raise OSError("bad GPIO read")
+        return float(super()._get_state())
+
 
 @pytest.fixture
 def factory(monkeypatch: pytest.MonkeyPatch) -> MockFactory:
@@ -165,6 +170,20 @@ async def test_a_lamp_that_fails_later_is_told_once_and_tried_again(
         here.panel.light.show(State.SPEAKING)
         monkeypatch.setattr(Busy, "held", frozenset())
         await until(lambda: here.panel.readback() == (1.0,))
+
+
+async def test_a_lamp_that_cannot_be_read_back_is_told_and_opened_anew(
+    factory: MockFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever compares the light with the facts learns that there is none."""
+    async with front({"led": {"pin": ONE}}, factory) as here:
+        here.panel.light.show(State.ERROR)
+        monkeypatch.setattr(Busy, "held", frozenset({ONE}))
+        assert [here.panel.readback(), here.panel.readback()] == [None, None]
+        await asyncio.sleep(0.5)
+        assert len(told(caplog)) == 2  # what it was, and what it is now
+        monkeypatch.setattr(Busy, "held", frozenset())
+        await until(lambda: here.panel.readback() is not None)
 
 
 async def test_two_settings_that_claim_one_pin_are_told(

@@ -36,6 +36,19 @@ def test_a_finger_in_another_process_is_felt(tmp_path: Path) -> None:
     assert not button.is_active
 
 
+@pytest.mark.parametrize("pull_up", [True, False, None])
+def test_a_finger_is_stronger_than_the_pull(tmp_path: Path, pull_up: bool | None) -> None:
+    """Both levels can be forced on a pin with any resistor, and with none."""
+    panel, factory = SimulatedPanel(tmp_path), pins(tmp_path)
+    active = True if pull_up is None else None
+    button = InputDevice(BUTTON, pull_up=pull_up, active_state=active, pin_factory=factory)
+    for _ in range(2):
+        panel.down()
+        until(lambda: not button.pin.state)
+        panel.up()
+        until(lambda: bool(button.pin.state))
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_switch_is_where_it_was_left(tmp_path: Path, closed: bool) -> None:
     """It was moved before the program started, and the program finds it there, whatever the pull says."""
@@ -77,8 +90,11 @@ def test_what_was_shown_outlives_a_kill(tmp_path: Path) -> None:
         f"led = LED({ONE}, pin_factory=pins(Path({str(tmp_path)!r}))); led.on()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=False)
-    assert SimulatedPanel(tmp_path).colour_now() == "white"
+    for lives in (1, 2):
+        subprocess.run([sys.executable, "-c", script], check=False)
+        panel = SimulatedPanel(tmp_path)
+        assert panel.colour_now() == "white"
+        assert [level for _, level in panel.levels(ONE)].count(1.0) == lives
 
 
 def test_a_finger_waits_for_nobody(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 import wave
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -32,11 +33,30 @@ BUTTON, LIGHT = 17, 27
 BOUNCE_MS = 20
 """What the button's level must last: emulated, an edge of 5 ms may well take 10."""
 
-SINGLE: dict[str, object] = {"mute_button": {"pin": BUTTON, "bounce_ms": BOUNCE_MS}, "led": {"pin": LIGHT}}
-COLOURS: dict[str, object] = SINGLE | {"led": {"red": 5, "green": 6, "blue": 13}}
+LED: dict[str, object] = {"led": {"pin": LIGHT}}
+COLOURS: dict[str, object] = {"led": {"red": 5, "green": 6, "blue": 13}}
+SINGLE = LED | {"mute_button": {"pin": BUTTON, "bounce_ms": BOUNCE_MS}}
 
 START_S = 120.0
 """How long the daemon may take from its start to its first session: the SDK alone takes half a minute to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeups:
+    """How often a second the threads of the daemon wake up by themselves."""
+
+    loop: float
+    """The event loop, which draws the light."""
+    others: list[float]
+    """Every other thread, the busiest first."""
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return round(self.loop + sum(self.others), 1)
+
+    def __str__(self) -> str:
+        return f"{self.total} a second (loop {self.loop}, threads {self.others})"
 
 
 class Kitchen:
@@ -68,7 +88,7 @@ class Kitchen:
 
     async def start(self, panel: dict[str, object], *, user: str = "speakerd") -> None:
         """Start it as on its first day, with this panel, and as this user; return when it is ready."""
-        await systemctl("stop", UNIT)
+        await self.stop()
         shutil.rmtree(STATE, ignore_errors=True)
         self._runs = panel, user
         SETTINGS.parent.mkdir(exist_ok=True)
@@ -99,6 +119,17 @@ class Kitchen:
         await self.until_state("idle", START_S)
         await self.until_sound()
 
+    async def stop(self) -> None:
+        """End it."""
+        await systemctl("stop", UNIT)
+
+    async def mute(self) -> None:
+        """Mute it without its button."""
+        command = ["/opt/speakerd/bin/python", "-m", "speakerd", "mute"]
+        muter = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        assert await muter.wait() == 0, "speakerd mute failed"
+        await self.until_state("muted")
+
     async def pid(self) -> int:
         """Return its process, or 0."""
         return int(await systemctl("show", "-P", "MainPID", UNIT))
@@ -113,7 +144,7 @@ class Kitchen:
 
     # The panel and the room.
 
-    def press(self, seconds: float = 0.15) -> float:
+    def press(self, seconds: float = 0.3) -> float:
         """Press the button for so long, which nothing else waits for; return when it went down."""
         at = self.button.down()
         asyncio.get_running_loop().call_later(seconds, self.button.up)
@@ -139,17 +170,16 @@ class Kitchen:
         await until(lambda: self.octets_since(began) > 0, "sound on the wire", timeout)
         return time.monotonic() - began
 
-    async def wakeups(self, seconds: float) -> dict[str, float]:
-        """Return how often a second each thread of the daemon woke up by itself, by the thread's name."""
+    async def wakeups(self, seconds: float = 10.0) -> "Wakeups":
+        """Return how often the daemon wakes up by itself while nothing happens."""
         pid = await self.pid()
-        before = _switches(pid)
-        began = time.monotonic()
+        before, began = _switches(pid), time.monotonic()
         await asyncio.sleep(seconds)
         took = time.monotonic() - began
-        rates: Counter[str] = Counter()
-        for thread, (name, count) in _switches(pid).items():
-            rates[name] += count - before.get(thread, (name, count))[1]
-        return {name: round(count / took, 1) for name, count in rates.items()}
+        rates = {
+            thread: round((count - before.get(thread, count)) / took, 1) for thread, count in _switches(pid).items()
+        }
+        return Wakeups(rates.pop(pid), sorted(rates.values(), reverse=True))
 
     # What stays.
 
@@ -192,14 +222,14 @@ async def systemctl(*words: str) -> str:
     return output.decode().strip()
 
 
-def _switches(pid: int) -> dict[str, tuple[str, int]]:
-    """Return the name of each thread, and how often it gave up its processor by itself."""
+def _switches(pid: int) -> dict[int, int]:
+    """Return how often each thread gave up its processor by itself."""
     found = {}
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError):  # it ended while we looked
             counted = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (thread / "status").read_text(), re.MULTILINE)
             assert counted
-            found[thread.name] = ((thread / "comm").read_text().strip(), int(counted[1]))
+            found[int(thread.name)] = int(counted[1])
     return found
 
 
