@@ -98,9 +98,7 @@ async def _speaker(settings: Settings, secret: str) -> None:
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
     microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed, closed=muted)
     mute = Mute(mute_file, microphone, assistant, muted=muted)
-    panel = Panel(
-        settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=_simulated_pins(settings)
-    )
+    panel = Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=simulated_pins(settings))
     assistant.link, assistant.speaker, assistant.light = link, speaker, _StatusLight(panel.light)
     async with (
         panel.running(),
@@ -134,7 +132,7 @@ def _directory(variable: str) -> Path | None:
     return Path(directory) if directory else None
 
 
-def _simulated_pins(settings: Settings) -> MockFactory | None:
+def simulated_pins(settings: Settings) -> MockFactory | None:
     """Return pins that exist only in software, where the settings ask for them."""
     if settings.panel.pin_factory != "mock":
         return None

@@ -123,7 +123,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    _settings(arguments)
+    from speakerd.panel.pins import clashes
+
+    settings = _settings(arguments)
+    # The daemon says these, and goes on without the part that comes second.
+    if problems := [f"{settings.place(one)}: {text}" for one, text in clashes(settings.panel)]:
+        raise SettingsError(problems)
     print("no mistakes in the settings")
     return 0
 
@@ -152,7 +157,8 @@ def _panel(arguments: argparse.Namespace) -> int:
     if arguments.boards:
         from speakerd.boards import boards
 
-        for name, summary in boards():
+        own = [arguments.config.with_name("boards")] if arguments.config else []
+        for name, summary in boards(*own):
             print(f"{name:<24}{summary}")
         return 0
     from functools import partial

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from speakerd.app import simulated_pins
 from speakerd.errors import SpeakerdError
 from speakerd.panel.light import PATTERNS
 from speakerd.panel.panel import Panel
 from speakerd.settings import QuietHours, Settings
-
-if TYPE_CHECKING:
-    from gpiozero import Factory
 
 SHOW_S = 2.0
 """How long each pattern is shown."""
@@ -37,7 +33,7 @@ async def try_panel(settings: Settings, say: Callable[[str], None]) -> NoReturn:
         QuietHours(),  # whoever tries it wants to see it
         lambda gesture: say(f"button: {gesture.value}"),
         switched,
-        factory=_simulated_pins(settings),
+        factory=simulated_pins(settings),
     )
     if not panel.names:
         raise SpeakerdError(
@@ -60,12 +56,3 @@ async def _show_all(panel: Panel, say: Callable[[str], None], *, coloured: bool)
         say(f"light: {state.value} ({pattern.colour}, {rhythm})" if coloured else f"light: {state.value} ({rhythm})")
         panel.light.show(state)
         await asyncio.sleep(SHOW_S)
-
-
-def _simulated_pins(settings: Settings) -> Factory | None:
-    if settings.panel.pin_factory != "mock":
-        return None
-    from speakerd.simulate.panel import pins
-
-    directory = os.environ.get("SPEAKERD_PINS")
-    return pins(Path(directory) if directory else None)

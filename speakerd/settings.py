@@ -3,6 +3,7 @@
 The API key is not among them: see :mod:`speakerd.live.key`.
 """
 
+import datetime as dt
 import re
 import sys
 from pathlib import Path
@@ -404,6 +405,15 @@ class QuietHours(_Section):
             raise ContradictionError("begin and end must both be set, or neither", ("begin",), ("end",))
         return self
 
+    def are_on(self, now: dt.datetime) -> bool:
+        """Return whether it is quiet at this local time; they may last over midnight."""
+        if self.begin is None or self.end is None:
+            return False
+        at = f"{now:%H:%M}"
+        if self.begin <= self.end:
+            return self.begin <= at < self.end
+        return at >= self.begin or at < self.end
+
 
 class Log(_Section):
     """What the journal gets."""
@@ -431,6 +441,10 @@ class Settings(_Section):
     log: Log = Log()
 
     _places: dict[Where, Place] = PrivateAttr(default_factory=dict)
+
+    def place(self, setting: str) -> str:
+        """Return which file and line a setting such as ``panel.led.pin`` comes from."""
+        return str(self._places.get(tuple(setting.split(".")), "default"))
 
     @model_validator(mode="after")
     def _messages_hold_whole_periods(self) -> Self:

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Callable
 
 from speakerd.settings import QuietHours
-from speakerd.sound.announcer import is_quiet
 
 LONGEST_S = 3600.0
 """The time of day is looked at so often, for a board without a clock of its own may have been told it meanwhile."""
@@ -26,7 +25,7 @@ class Dimmer:
 
     def level(self) -> float:
         """Return the brightness, 0 to 1."""
-        return self._by_night if is_quiet(self._quiet, self._now()) else self._by_day
+        return self._by_night if self._quiet.are_on(self._now()) else self._by_day
 
     def until_change(self) -> float | None:
         """Return in how many seconds to ask again; None is never."""

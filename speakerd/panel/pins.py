@@ -83,12 +83,12 @@ def explained(setting: str, pin: int, factory: Factory) -> Iterator[None]:
         raise HardwareError(f"{setting}: {_words(pin, factory, error)}") from error
 
 
-def clashes(panel: Panel) -> list[str]:
-    """Return a line for each two settings that claim the same pin."""
+def clashes(panel: Panel) -> list[tuple[str, str]]:
+    """Return each setting that claims the pin of another one, and a line that names both."""
     claims = [("panel.mute_button.pin", panel.mute_button.pin), ("panel.mute_switch.pin", panel.mute_switch.pin)]
     claims += [(f"panel.led.{name}", getattr(panel.led, name)) for name in ("pin", "red", "green", "blue")]
     return [
-        f"{one} and {other} are both GPIO {pin}; each needs a pin of its own"
+        (other, f"{one} and {other} are both GPIO {pin}; each needs a pin of its own")
         for (one, pin), (other, same) in itertools.combinations(claims, 2)
         if pin is not None and pin == same
     ]

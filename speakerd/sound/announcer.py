@@ -126,7 +126,7 @@ class Announcer:
     def _play(self, pcm: bytes) -> bool:
         """Queue a sound; return whether it will be heard at this time of day."""
         percent = self._sounds.volume
-        if is_quiet(self._quiet, self._now()):
+        if self._quiet.are_on(self._now()):
             percent = min(percent, self._quiet.volume)
         if percent:
             self._reply.add(softened(pcm, gain(percent)))
@@ -148,13 +148,3 @@ def softened(pcm: bytes, factor: float) -> bytes:
     if factor == 1.0:
         return pcm
     return array("h", [round(sample * factor) for sample in memoryview(pcm).cast("h")]).tobytes()
-
-
-def is_quiet(quiet: QuietHours, now: dt.datetime) -> bool:
-    """Return whether quiet hours are on; they may last over midnight."""
-    if quiet.begin is None or quiet.end is None:
-        return False
-    at = f"{now:%H:%M}"
-    if quiet.begin <= quiet.end:
-        return quiet.begin <= at < quiet.end
-    return at >= quiet.begin or at < quiet.end

@@ -254,6 +254,15 @@ async def test_settings_with_several_mistakes_are_told_all_at_once(tmp_path: Pat
             assert any(f"{file}:{line}:" in told and words in told for told in done.err.splitlines()), done.err
 
 
+async def test_pins_that_clash_are_found_before_anything_runs(tmp_path: Path) -> None:
+    """check names both settings and the line of the second; the daemon itself would stay up without that part."""
+    file = tmp_path / "speakerd.yaml"
+    file.write_text("panel:\n  mute_button: {pin: 5}\n  led: {pin: 5}\n")
+    done = await speakerd("check", "--config", file)
+    assert done.status == 78
+    assert f"{file}:3: panel.mute_button.pin and panel.led.pin are both GPIO 5" in done.err
+
+
 async def test_the_settings_in_force_and_their_schema_can_be_read(tmp_path: Path) -> None:
     """`config` tells where each value comes from; `config --schema` is a JSON schema."""
     file = tmp_path / "speakerd.yaml"
@@ -278,7 +287,7 @@ async def test_devices_are_listed_by_name(tmp_path: Path) -> None:
 async def test_every_command_explains_itself() -> None:
     """--help works everywhere, and no command is a mystery."""
     overview = (await speakerd("--help")).out
-    for command in ("run", "check", "config", "devices", "ask", "simulate", "demo"):
+    for command in ("run", "check", "config", "devices", "panel", "mute", "ask", "token", "simulate", "demo"):
         assert f"    {command} " in overview
         done = await speakerd(command, "--help")
         assert (done.status, done.err) == (0, "")

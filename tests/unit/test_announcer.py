@@ -8,7 +8,7 @@ import pytest
 
 from speakerd.settings import QuietHours, Sounds
 from speakerd.sound import chimes
-from speakerd.sound.announcer import Announcer, gain, is_quiet
+from speakerd.sound.announcer import Announcer, gain
 from speakerd.sound.notices import Notice
 from speakerd.sound.reply import BYTES_PER_MS, Reply
 
@@ -328,7 +328,7 @@ def test_quiet_hours_can_be_silent() -> None:
 def test_quiet_hours_begin_and_end(begin: str | None, end: str | None, at: str, quiet: bool) -> None:
     """They may last over midnight; the first minute belongs to them, the last one not."""
     now = dt.datetime.strptime(f"2026-11-23 {at} +0100", "%Y-%m-%d %H:%M %z")
-    assert is_quiet(QuietHours(begin=begin, end=end), now) is quiet
+    assert QuietHours(begin=begin, end=end).are_on(now) is quiet
 
 
 def test_the_microphone_can_know_that_it_hears_a_notice() -> None:

@@ -303,4 +303,4 @@ def test_clashes_are_found_without_any_pins(settings: dict[str, Any], names: lis
     """`speakerd check` can name both settings that claim a pin."""
     found = clashes(PanelSettings.model_validate(settings))
     assert len(found) == bool(names)
-    assert all(name in found[0] for name in names)
+    assert all(name in found[0][1] for name in names)

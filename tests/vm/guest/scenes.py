@@ -196,7 +196,7 @@ async def missing_rights_are_named(kitchen: Kitchen) -> str:
 
 
 async def a_light_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
-    """A light that blinks wakes the daemon 20 times a second at most; one that is steady, not at all."""
+    """Blinking wakes the daemon 20 times a second at most, and a steady light not at all."""
     await kitchen.start(LED)
     await kitchen.until_state("idle", START_S)
     await kitchen.mute()
@@ -212,7 +212,7 @@ async def a_light_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
 
 
 async def a_button_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
-    """A button that nobody touches costs no more than the light."""
+    """While nobody touches the button, it wakes the daemon no more often than a light may."""
     await kitchen.at_home()
     kitchen.press()
     await kitchen.until_state("muted")
