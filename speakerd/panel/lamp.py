@@ -31,6 +31,7 @@ class LedLamp:
         self.coloured = len(names) == 3
         self._factory = factory
         self._leds: list[tuple[str, int, PWMOutputDevice]] = []
+        self._levels: tuple[float, ...] = (0.0,) * len(names)
         try:
             for name in names:
                 setting, pin = f"panel.led.{name}", getattr(settings, name)
@@ -47,8 +48,10 @@ class LedLamp:
         """Shine: one level, 0 to 1, for each LED.
 
         Raises:
-            HardwareError: a pin does not obey.
+            HardwareError: a pin does not obey, or has not stayed as it was set the last time.
         """
+        self._check()
+        self._levels = levels
         for (setting, pin, led), level in zip(self._leds, levels, strict=True):
             with explained(setting, pin, self._factory):
                 is_dimmed = 0 < level < 1
@@ -56,17 +59,15 @@ class LedLamp:
                     led.frequency = DIMMING_HZ if is_dimmed else None
                 led.value = level
 
-    def read(self) -> tuple[float, ...]:
-        """Return the level, 0 to 1, at which each LED really is.
-
-        Raises:
-            HardwareError: a pin cannot be read.
-        """
-        levels = []
-        for setting, pin, led in self._leds:
+    def _check(self) -> None:
+        for (setting, pin, led), level in zip(self._leds, self._levels, strict=True):
             with explained(setting, pin, self._factory):
-                levels.append(float(led.value))
-        return tuple(levels)
+                is_level = led.value
+            if led.frequency is None and is_level != level:
+                raise HardwareError(
+                    f"the light at {setting}, GPIO {pin}, is {'on' if is_level else 'off'} and should not be; "
+                    "look for another program that uses the pin, and for a short circuit"
+                )
 
     def close(self) -> None:
         """Let go of the pins; the LEDs go dark."""

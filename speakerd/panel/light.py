@@ -109,6 +109,10 @@ def until_change(rhythm: Rhythm, seconds: float) -> float | None:
     return min(edge - at for edge in edges if edge > at)
 
 
+LOOK_S = 60.0
+"""How often a light that does not move is looked at."""
+
+
 class Lamp(Protocol):
     """What shines."""
 
@@ -132,7 +136,7 @@ class Brightness(Protocol):
 class Light:
     """Shows the state, through a lamp as long as there is one, and in the log.
 
-    Called in the event loop. Nothing wakes for a light that does not move.
+    Called in the event loop. For a light that does not move it wakes once a minute.
     """
 
     def __init__(self, dimmer: Brightness) -> None:
@@ -195,8 +199,8 @@ class Light:
         wait = until_change(rhythm, seconds)
         if rhythm is Rhythm.STEADY:
             wait = self._dimmer.until_change()
-        if wait is not None:
-            self._timer = loop.call_later(wait, self._go_on)
+        # One that does not move is drawn anew all the same, which finds out whether it is still as it should be.
+        self._timer = loop.call_later(LOOK_S if wait is None else min(wait, LOOK_S), self._go_on)
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -64,7 +64,6 @@ class Panel:
         self._is_our_factory = factory is None
         self._waits_s = waits_s
         self._parts: dict[str, _Part] = {}
-        self._lamp: LedLamp | None = None
         self._troubles: dict[str, str] = {}
         self._broken = asyncio.Event()
 
@@ -95,16 +94,6 @@ class Panel:
             self._close()
             if not keeper.cancelled():
                 keeper.result()
-
-    def readback(self) -> tuple[float, ...] | None:
-        """Return the level, 0 to 1, at which each LED of the lamp really is; None where there is no lamp."""
-        if self._lamp is None:
-            return None
-        try:
-            return self._lamp.read()
-        except HardwareError as error:
-            self._fail("light", error)
-            return None
 
     def _openers(self) -> dict[str, Callable[[Factory], _Part]]:
         """Return what opens each part that the settings name; the light comes last, for a mute weighs more."""
@@ -162,12 +151,10 @@ class Panel:
         except HardwareError:
             lamp.close()
             raise
-        self._lamp = lamp
         return lamp
 
     def _close(self) -> None:
         self.light.rest()
-        self._lamp = None
         for part in self._parts.values():
             part.close()
         self._parts.clear()
@@ -178,7 +165,6 @@ class Panel:
     def _fail(self, name: str, error: HardwareError) -> None:
         if name == "light":
             self.light.rest()
-            self._lamp = None
         if part := self._parts.pop(name, None):
             part.close()
         self._tell(name, str(error))

@@ -255,7 +255,7 @@ async def test_settings_with_several_mistakes_are_told_all_at_once(tmp_path: Pat
 
 
 async def test_pins_that_clash_are_found_before_anything_runs(tmp_path: Path) -> None:
-    """check names both settings and the line of the second; the daemon itself would stay up without that part."""
+    """Check names both settings and the line of the second; the daemon itself would stay up without that part."""
     file = tmp_path / "speakerd.yaml"
     file.write_text("panel:\n  mute_button: {pin: 5}\n  led: {pin: 5}\n")
     done = await speakerd("check", "--config", file)
