@@ -121,9 +121,10 @@ async def kitchen(
     *,
     up: bool = True,
     environment: dict[str, str] | None = None,
+    panel: dict[str, object] = PANEL,
 ) -> AsyncIterator[Kitchen]:
     everything = variables(directory) | (environment or {})
-    async with household(directory, script, environment=everything, panel=PANEL) as home:
+    async with household(directory, script, environment=everything, panel=panel) as home:
         here = Kitchen(
             home, SimulatedPanel(directory / "pins", button=BUTTON, led=LED), directory / "state", directory / "run"
         )
@@ -212,6 +213,47 @@ async def test_held_it_falls_silent_and_begins_anew(tmp_path: Path) -> None:
         assert not [event for event in here.home.live.events if event.kind == "resumed"]
         assert here.disk == "not muted"
         await here.flows()
+
+
+async def test_held_for_ten_seconds_it_asks_to_be_set_up(tmp_path: Path) -> None:
+    """The journal and the light say so for a while; nothing is muted by it."""
+    async with kitchen(tmp_path) as here:
+        await asyncio.to_thread(here.panel.hold, 10.5)
+        await here.home.daemon.until(event="set-up")
+        await here.home.daemon.until(state="setup")
+        assert here.disk == "not muted"
+
+
+SWITCH = {key: value for key, value in PANEL.items() if key != "mute_button"} | {"mute_switch": {"pin": BUTTON}}
+
+
+async def test_the_position_of_a_switch_is_the_fact(tmp_path: Path) -> None:
+    """It wins over what the disk says at the start, both ways, and is obeyed when it is moved."""
+    panel = SimulatedPanel(tmp_path / "pins", button=BUTTON, led=LED)
+    panel.switch(True)
+    async with kitchen(tmp_path, panel=SWITCH) as here:
+        await until(here.is_red, "the red light")
+        assert here.disk == "muted"
+        assert here.audio() == []
+        here.panel.switch(False)
+        await here.flows()
+        assert here.disk == "not muted"
+        here.panel.switch(True)
+        await until(here.is_red, "the red light")
+    panel.switch(False)
+    async with kitchen(tmp_path, panel=SWITCH) as here:
+        await here.flows()
+        assert here.disk == "not muted"
+
+
+async def test_a_switch_that_cannot_be_read_means_muted(tmp_path: Path) -> None:
+    """Without pins nobody knows where it is, so that nothing leaves; the journal says what to do."""
+    # No board has a header with that pin.
+    async with kitchen(tmp_path, panel={"pin_factory": "lgpio", "mute_switch": {"pin": 53}}) as here:
+        await here.home.daemon.until(event="panel")
+        await here.home.daemon.until(state="muted")
+        await here.stays_silent(1)
+        assert here.audio() == []
 
 
 async def test_a_restart_changes_nothing(tmp_path: Path) -> None:
