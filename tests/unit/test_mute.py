@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from speakerd.panel.button import Gesture
 
 from speakerd.errors import HardwareError
 from speakerd.host.mute_file import MuteFile
 from speakerd.mute import Mute
+from speakerd.panel.button import Gesture
 from tests.integration.household import until
 
 
