@@ -20,8 +20,9 @@ FRESH_S = 2.0
 AGAIN_S = 600.0
 """A cause that comes and goes is spoken of once in this time."""
 
-ECHO_S = 0.5
-"""How long a notice stays in the device and the room after its last sample would have been played."""
+ECHO_S = 0.3
+"""How long a sound stays in the device and the room after its last sample would have been played: 160 ms of buffer
+in the default settings, and a kitchen's echo."""
 
 Say: TypeAlias = Callable[[Notice, str], bytes | None]
 """Returns a notice in a language, S16_LE mono 24 kHz."""
@@ -74,7 +75,7 @@ class Announcer:
     def broke_off(self) -> None:
         """Play the end of a reply whose rest is lost, right behind what there is of it; its turn is over by now."""
         if self._wants(chimes.lost):
-            self._play(chimes.lost())
+            self._play(chimes.lost(), over_talk=True)
 
     def notice(self, notice: Notice) -> None:
         """Learn of a cause that is there, or still is: call it as often as it shows.
@@ -99,13 +100,16 @@ class Announcer:
             if self._chime:
                 (chime, since), self._chime = self._chime, None
                 if self._seconds() - since <= FRESH_S:
-                    self._play(chime())
+                    self._play(chime(), over_talk=chime is chimes.listening)
             else:
                 self._tell(self._waiting.pop(0))
 
     @property
     def is_speaking(self) -> bool:
-        """Whether a notice is heard in the room, where a microphone would take it for somebody who talks."""
+        """Whether a sound is heard in the room that a microphone would take for somebody who talks.
+
+        What is played over somebody who talks does not count, or their words would be lost.
+        """
         return self._seconds() < self._heard_until
 
     def _is_silent(self) -> bool:
@@ -119,18 +123,17 @@ class Announcer:
     def _tell(self, notice: Notice) -> None:
         self._told.add(notice)
         self._said_at[notice] = self._seconds()
-        pcm = self._say(notice, self._language) or chimes.unreachable()
-        if self._play(pcm):
-            self._heard_until = self._seconds() + len(pcm) / 2 / OUTPUT_RATE + ECHO_S
+        self._play(self._say(notice, self._language) or chimes.unreachable())
 
-    def _play(self, pcm: bytes) -> bool:
-        """Queue a sound; return whether it will be heard at this time of day."""
+    def _play(self, pcm: bytes, *, over_talk: bool = False) -> None:
+        """Queue a sound, as loud as this time of day allows."""
         percent = self._sounds.volume
         if self._quiet.are_on(self._now()):
             percent = min(percent, self._quiet.volume)
         if percent:
             self._reply.add(softened(pcm, gain(percent)))
-        return percent > 0
+            if not over_talk:
+                self._heard_until = self._seconds() + len(pcm) / 2 / OUTPUT_RATE + ECHO_S
 
 
 def gain(percent: int) -> float:

@@ -7,7 +7,7 @@ from array import array
 import pytest
 
 from speakerd.settings import QuietHours, Sounds
-from speakerd.sound import chimes
+from speakerd.sound import announcer, chimes
 from speakerd.sound.announcer import Announcer, gain
 from speakerd.sound.notices import Notice
 from speakerd.sound.reply import BYTES_PER_MS, Reply
@@ -331,14 +331,23 @@ def test_quiet_hours_begin_and_end(begin: str | None, end: str | None, at: str, 
     assert QuietHours(begin=begin, end=end).are_on(now) is quiet
 
 
-def test_the_microphone_can_know_that_it_hears_a_notice() -> None:
+def test_the_microphone_can_know_that_it_hears_a_sound_of_our_own() -> None:
     """Or the speaker would take its own words for a question, and send them once the internet is back."""
-    kitchen = Kitchen()
-    kitchen.announcer.chime(chimes.muted)
-    kitchen.heard()
-    known = [kitchen.announcer.is_speaking]
-    kitchen.announcer.notice(Notice.OFFLINE)
-    for passed in (0.0, 1.4, 0.2):
-        kitchen.seconds += passed
-        known.append(kitchen.announcer.is_speaking)
-    assert known == [False, True, True, False]
+    for sound in (lambda kitchen: kitchen.chime(chimes.unmuted), lambda kitchen: kitchen.notice(Notice.OFFLINE)):
+        kitchen = Kitchen()
+        assert not kitchen.announcer.is_speaking
+        sound(kitchen.announcer)
+        assert kitchen.announcer.is_speaking
+        kitchen.seconds += len(kitchen.heard()) / 48_000
+        assert kitchen.announcer.is_speaking
+        kitchen.seconds += announcer.ECHO_S + 0.01
+        assert not kitchen.announcer.is_speaking
+
+
+def test_what_sounds_over_talk_does_not_cut_it_off() -> None:
+    """A chime for whoever begins to talk, and one for an answer that broke off, cost nobody a word."""
+    kitchen = Kitchen(Sounds(listening=True))
+    kitchen.announcer.chime(chimes.listening)
+    kitchen.announcer.broke_off()
+    assert kitchen.heard()
+    assert not kitchen.announcer.is_speaking
