@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-clients test-faults test-soak soak check bench notices lock clean
+.PHONY: help demo test test-clients test-faults test-vm test-soak soak check bench notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -23,6 +23,9 @@ test-clients: $(READY)  ## other people's clients against the stand-in (needs np
 
 test-faults: $(READY)  ## every fault there is against the daemon, as a table (half an hour); ONLY='close*', JOBS=4
 	$(BIN)/python -m tests.faults --only '$(or $(ONLY),*)' --jobs $(or $(JOBS),4) --output faults-out
+
+test-vm: $(READY)  ## the panel on a real kernel, in a virtual machine (root; QEMU and mmdebstrap; ten minutes); ONLY=name
+	$(BIN)/python -m tests.vm $(if $(ONLY),--only $(ONLY))
 
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
 	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py
@@ -61,5 +64,5 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
 
 clean:  ## remove everything that the above made
-	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out vm-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -108,7 +108,8 @@ async def _speaker(settings: Settings, secret: str) -> None:
     ):
         if muted and settings.panel.mute_button.pin is settings.panel.mute_switch.pin is None:
             log.warning(
-                "muted, and there is no button to end that; set panel.mute_button.pin, or remove %s", mute_file,
+                "muted, and there is no button to end that; set panel.mute_button.pin, or remove %s, and start anew",
+                mute_file,
                 extra={"event": "panel", "part": "button"},
             )  # fmt: skip
         assistant.started()

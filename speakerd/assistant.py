@@ -98,7 +98,14 @@ class Assistant:
         """Prepare; nothing is heard or shown before the first call."""
         period_ms, language = settings.microphone.period_ms, settings.assistant.language
         self._reply = reply
-        self._announcer = Announcer(reply, settings.sounds, settings.quiet_hours, language, busy=self._is_loud)
+        self._announcer = Announcer(
+            reply,
+            settings.sounds,
+            settings.quiet_hours,
+            language,
+            busy=self._is_loud,
+            talking=lambda: self._facts.talking,
+        )
         self._period_ms = period_ms
         self._gate = Gate(period_ms)
         self._utterance = Utterance(period_ms)
@@ -108,6 +115,7 @@ class Assistant:
         self._shown: State | None = None
         self._left_at = float("-inf")
         self._kept_back_ms = 0
+        self._is_sounding = False  # the loudspeaker, with whatever it may be
         self._stalls = Stalls()
         self._marked = False  # the utterance is marked where the answer that is under way began
         self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
@@ -154,18 +162,22 @@ class Assistant:
             self._expect_answer(**heard)
         else:
             self._expect_no_answer(**heard)
+        if not talking:
+            self._announcer.free()
 
     def _check(self, *, talking: bool, leaving: bool) -> None:
         """Compare what should be with what is: while somebody talks, sound leaves the house."""
         if not talking or leaving or self._facts.line is not Line.UP:
             self._kept_back_ms = 0
             return
-        self._kept_back_ms += self._period_ms
-        if self._kept_back_ms == KEPT_BACK_MS:
+        before, self._kept_back_ms = self._kept_back_ms, self._kept_back_ms + self._period_ms
+        if before < KEPT_BACK_MS <= self._kept_back_ms:
             log.warning("somebody talks, and no sound leaves for the server", extra={"event": "self-check"})
 
     def microphone_changed(self, trouble: str | None) -> None:
         """Learn that the microphone failed, or works (again)."""
+        if trouble is not None and self._is_deaf:
+            return  # it is, or will be, closed on purpose
         if trouble is not None and "microphone" not in self._lost:
             self._expect_no_answer(talking=False, leaving=False)
             self.link.end_sound()
@@ -178,12 +190,15 @@ class Assistant:
 
     def playing_changed(self, playing: bool) -> None:
         """Learn that the first sample of a sound was given to the loudspeaker, or that the last one was played."""
-        self._now(playing=playing, waiting=self._facts.waiting and not playing)
+        # A sound of our own is no answer, and is not shown as one; an answer behind it is, as soon as it comes.
+        self._is_sounding = playing
+        answers = playing and not self._announcer.is_sounding
+        self._now(playing=answers, waiting=self._facts.waiting and not answers)
         self._announcer.free()
 
     def _is_loud(self) -> bool:
         """Say whether the loudspeaker is in use, or missing."""
-        return self._facts.playing or "loudspeaker" in self._lost
+        return self._is_sounding or "loudspeaker" in self._lost
 
     # The panel.
 
@@ -192,9 +207,6 @@ class Assistant:
         self._is_deaf = True
         self._utterance.forget()
         self.link.hush()
-        if (waiting := self._lost.pop("microphone", None)) is not None:
-            waiting.cancel()  # whether it is there will show when it is opened again
-        self._trouble("microphone", None)
         self._expect_no_answer(talking=False, leaving=False)
 
     def undeafen(self) -> None:
@@ -204,8 +216,12 @@ class Assistant:
 
     def muted(self, *, muted: bool, trouble: str | None) -> None:
         """Learn that the promise is kept, or that it is over; ``trouble`` is what is wrong with it."""
-        self._now(muted=muted)
-        self._trouble("mute", trouble)
+        if muted:  # the microphone is closed on purpose: whether it is there will show when it is opened again
+            self._announcer.over(Notice.MICROPHONE)
+            if (waiting := self._lost.pop("microphone", None)) is not None:
+                waiting.cancel()
+            self._troubles.pop("microphone", None)
+        self._trouble("mute", trouble, muted=muted)
         if trouble:
             self._announcer.notice(Notice.MUTE)
         else:
@@ -247,7 +263,7 @@ class Assistant:
         if self._down_since is None:
             self._down_since = now
         for notice in LINK - {present}:
-            self._announcer.over(notice)
+            self._announcer.withdraw(notice)
         self._line_changed(Line.DOWN, what.advice or None)
         if what.advice or now - self._down_since >= LOST_S:
             self._announcer.notice(present)
@@ -336,6 +352,8 @@ class Assistant:
 
     def _answer_sounds(self, *, hushed: bool) -> None:
         """Learn that a piece of an answer came; over talk, only the end of the turn shows that it was one."""
+        if self._is_sounding and not self._facts.playing:
+            self._now(playing=True)
         if not self._marked:
             self._utterance.mark()
             self._marked = True

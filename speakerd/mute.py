@@ -19,6 +19,9 @@ LOOK_S = 60.0
 """How often the kernel is asked whether a closed microphone is still closed."""
 
 
+_UNKNOWN = "it is not known yet whether that holds"
+
+
 class Ears(Protocol):
     """The microphone."""
 
@@ -66,6 +69,9 @@ class Mute:
         self._wanted = muted
         self.trouble: str | None = None
         """What is wrong with the promise, while it is meant to be kept."""
+        self._asked_for: bool | None = None  # by a finger that is on the button
+        self._position: bool | None = None  # of the switch, when it could be read last
+        self._wanted_before: bool | None = None  # while the switch cannot be read: what was wanted until then
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -73,44 +79,59 @@ class Mute:
 
     def gesture(self, gesture: Gesture) -> None:
         """Obey the button."""
+        if gesture is Gesture.DOWN:
+            # What the finger asks for is the other thing than now, whatever happens until it is taken off.
+            self._asked_for = not self._wanted
+            self._owner.deafen()
+            return
+        asked_for, self._asked_for = self._asked_for, None
         match gesture:
-            case Gesture.DOWN:
-                self._owner.deafen()
-            case Gesture.PRESS:
-                self._want(muted=not self._wanted)
+            case Gesture.PRESS if asked_for is not None:
+                self._want(muted=asked_for)
             case Gesture.HOLD:
                 self._owner.begin_anew()
-                if not self._wanted and self._settled.is_set():
-                    self._owner.undeafen()
             case Gesture.LONG_HOLD:
                 self._owner.set_up()
-            case Gesture.RELEASE:
-                pass
+        if asked_for is not None and not self._wanted and self._settled.is_set():
+            self._owner.undeafen()
 
-    def switched(self, *, muted: bool) -> None:
-        """Obey the switch: its position is the fact."""
-        self._want(muted=muted)
+    def switched(self, *, muted: bool | None) -> None:
+        """Obey the switch: its position is the fact. None, one that cannot be read any more, means muted."""
+        if muted is None:
+            if self._wanted_before is None:
+                self._wanted_before = self._wanted
+            self._want(muted=True)
+            return
+        before, self._wanted_before = self._wanted_before, None
+        was, self._position = self._position, muted
+        # One that was not moved while it could not be read changes nothing.
+        self._want(muted=before if before is not None and muted is was else muted)
 
     async def mute(self) -> str | None:
         """Mute, from wherever that is asked for; return when the promise is kept, with what is wrong with it."""
         self._want(muted=True)
         await self._settled.wait()
-        return self.trouble
+        return self.trouble if self._wanted else "the button ended that at once"
 
     async def run(self) -> NoReturn:
         """Keep the promise, and see that it stays kept."""
         if self._file.is_new() and (why := await self._store(muted=self._wanted)):
-            log.warning("that the speaker is muted could not be kept, if it were (%s)", why)
+            log.warning("a mute would not outlast a restart: the disk keeps nothing (%s)", why)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._changed.wait()
             if not self._changed.is_set():
-                self._look()
+                if self._wanted and (self.trouble or self._microphone.why_open()):
+                    await self._close()  # what was wrong may be over, or something has gone wrong
                 continue
             self._changed.clear()
             wanted = self._wanted
-            await (self._close() if wanted else self._open())
+            if wanted:
+                self.trouble = _UNKNOWN
+                await self._close()
+            else:
+                await self._open()
             if wanted is self._wanted:
                 self._settled.set()
 
@@ -123,14 +144,17 @@ class Mute:
         self._changed.set()
 
     async def _close(self) -> None:
-        troubles = []
+        """Keep the promise, and tell where that, or what is wrong with it, is news."""
+        before, troubles = self.trouble, []
         try:
             await self._microphone.close()
         except HardwareError as error:
             troubles.append(f"the microphone may be open ({error}); nothing of it is sent; unplug it to be sure")
         if why := await self._store(muted=True):
-            troubles.append(f"that it is muted cannot be kept ({why}): at its next start it will listen")
+            troubles.append(f"at its next start it will listen, since the disk does not keep it ({why})")
         self.trouble = "; ".join(troubles) or None
+        if self.trouble == before:
+            return
         if self.trouble:
             log.error("muted, but %s", self.trouble, extra={"event": "mute", "muted": True})
         else:
@@ -143,12 +167,13 @@ class Mute:
         self.trouble = None
         self._owner.muted(muted=False, trouble=None)
         if why := await self._store(muted=False):
-            log.warning("that it is not muted cannot be kept (%s): at its next start it will be muted", why)
+            log.warning("at its next start it will be muted: the disk does not keep that it is not (%s)", why)
         if self._wanted:
             return  # the button was pressed again meanwhile
         self._tell("not muted: the microphone is open", muted=False)
         self._microphone.open()
-        self._owner.undeafen()
+        if self._asked_for is None:  # or there is a finger on the button again
+            self._owner.undeafen()
 
     async def _store(self, *, muted: bool) -> str | None:
         """Keep the fact; return why it could not be kept."""
@@ -158,14 +183,8 @@ class Mute:
         except TimeoutError:
             return f"the disk took longer than {STORE_S:g} s"
         except OSError as error:
-            return error.strerror or str(error)
+            return f"{error.strerror}: {error.filename}; make room on it, or replace the card"
         return None
-
-    def _look(self) -> None:
-        if self._wanted and (why := self._microphone.why_open()):
-            log.error("muted, but the microphone is open: %s", why, extra={"event": "mute", "muted": True})
-            self.trouble = why
-            self._owner.muted(muted=True, trouble=why)
 
     def _tell(self, text: str, *, muted: bool) -> None:
         seconds = round(time.monotonic() - self._changed_at, 3)

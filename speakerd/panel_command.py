@@ -25,8 +25,8 @@ async def try_panel(settings: Settings, say: Callable[[str], None]) -> NoReturn:
         SpeakerdError: there is nothing to try, or nothing of it works.
     """
 
-    def switched(*, muted: bool) -> None:
-        say(f"switch: {'muted' if muted else 'not muted'}")
+    def switched(*, muted: bool | None) -> None:
+        say(f"switch: {'unknown' if muted is None else 'muted' if muted else 'not muted'}")
 
     panel = Panel(
         settings.panel,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,8 +16,10 @@ DIRECTORY = Path("/run/speakerd")
 PATIENCE_S = 10.0
 """How long either side waits for the other: the disk that keeps the mute may take five seconds."""
 
-LONGEST = 256
+LONGEST = 1024
 """Bytes in a request or a reply."""
+
+log = logging.getLogger(__name__)
 
 Mute = Callable[[], Awaitable[str | None]]
 """Mutes the speaker; returns what is wrong with that, in words, if anything is."""
@@ -29,9 +32,14 @@ async def open_to_requests(directory: Path | None, mute: Mute) -> AsyncIterator[
         yield
         return
     path = directory / "control"
-    path.unlink(missing_ok=True)  # left behind by a daemon that was killed
-    server = await asyncio.start_unix_server(functools.partial(_answer, mute), path, limit=LONGEST)
-    path.chmod(0o660)
+    try:
+        path.unlink(missing_ok=True)  # left behind by a daemon that was killed
+        server = await asyncio.start_unix_server(functools.partial(_answer, mute), path, limit=LONGEST)
+        path.chmod(0o660)
+    except OSError as error:
+        log.warning("nobody can ask for a mute at %s: %s", path, error.strerror or error)
+        yield
+        return
     try:
         yield
     finally:

@@ -48,6 +48,13 @@ class MuteFile:
             return False
         return False
 
+    def _says(self, word: bytes) -> bool:
+        assert self._file is not None
+        try:
+            return self._file.read_bytes() == word and not self.is_new()
+        except OSError:
+            return False
+
     def write(self, *, muted: bool) -> None:
         """Store the fact; when this returns, a power cut cannot undo it.
 
@@ -58,6 +65,8 @@ class MuteFile:
             return
         self._newest = muted
         with self._lock:  # a write that hung, and that nobody waits for any more, must not have the last word
+            if self._says(_WORDS[self._newest]):
+                return  # a disk that takes nothing any more may hold it all the same
             _write(self._file, _WORDS[self._newest])
             if not self._marker.exists():
                 _write(self._marker, b"")

@@ -35,6 +35,9 @@ BACKLOG = 48_000
 UNSENT = 1_000
 """Bytes, a message of 20 ms, that may still wait for the line when nothing more is to leave the house."""
 
+MOVES_S = 0.1
+"""After this long, some of what was on its way has arrived, on any line that is not dead."""
+
 LONG_WAIT_S = 60.0
 """Pause after a refusal for quota; the service counts requests by the minute."""
 
@@ -153,8 +156,16 @@ class Link:
             return
         if self._session.unsent() > UNSENT:
             self._session.discard()  # it would go on leaving for as long as that takes
-        else:
-            self._put(None)
+            return
+        asyncio.get_running_loop().call_later(
+            MOVES_S, self._discard_what_is_stuck, self._session, self._session.backlog()
+        )
+        self._put(None)
+
+    def _discard_what_is_stuck(self, session: Session, before: int) -> None:
+        """Throw away what was on its way when nothing more was to leave, where the line has not moved since."""
+        if session is self._session and 0 < before <= session.backlog():
+            session.discard()
 
     def renew(self, why: str, *, restart: bool) -> None:
         """Replace the connection now, whoever talks; with ``restart`` the conversation begins anew."""
@@ -236,6 +247,7 @@ class Link:
         while True:
             stale_at, pcm = await self._outbox.get()
             await self._send(session, pcm, stale_at)
+            await asyncio.sleep(0)  # nothing above pauses while the socket has room, and a whole sentence may wait
 
     async def _send(self, session: Session, pcm: bytes | None, stale_at: float) -> None:
         hushes = self._hushes

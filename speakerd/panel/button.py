@@ -22,13 +22,15 @@ STUCK_S = 60.0
 
 
 class Gesture(enum.Enum):
-    """What a finger does. Each DOWN is followed by PRESS, or by HOLD and RELEASE."""
+    """What a finger does. Each DOWN is followed by PRESS, by HOLD and RELEASE, or by LOST."""
 
     DOWN = "down"
     PRESS = "press"
     HOLD = "hold"
     LONG_HOLD = "long hold"
     RELEASE = "release"
+    LOST = "lost"
+    """The button broke under the finger, so that nobody knows what was meant."""
 
 
 STAGES = ((2.0, Gesture.HOLD), (10.0, Gesture.LONG_HOLD))
@@ -57,8 +59,7 @@ class Finger:
             return []
         if self._stages:
             return [Gesture.RELEASE]
-        # A button that broke under the finger must not un-mute: HOLD is the end of a DOWN that changes no mute.
-        return [Gesture.PRESS] if down is False else [Gesture.HOLD, Gesture.RELEASE]
+        return [Gesture.PRESS if down is False else Gesture.LOST]
 
     def next_at(self) -> float | None:
         """Return when staying down will say something; None if it will not."""
@@ -101,8 +102,9 @@ class Button:
         self._contact = Contact("button", settings, factory, self._moved, failed)
 
     def close(self) -> None:
-        """Let go of the pin."""
+        """Let go of the pin; a finger that is on the button is lost."""
         self._contact.close()
+        self._tell(self._finger.moved(self._loop.time(), down=None))
         for timer in (self._timer, self._stuck):
             if timer is not None:
                 timer.cancel()
@@ -135,13 +137,16 @@ class Button:
 
 
 class Switch:
-    """A switch on a pin; it calls ``switched`` in the event loop, at once and at each change."""
+    """A switch on a pin; it calls ``switched`` in the event loop, at once and at each change.
+
+    None is that nobody knows where it is, since it chatters.
+    """
 
     def __init__(
         self,
         settings: MuteSwitch,
         factory: Factory,
-        switched: Callable[[bool], None],
+        switched: Callable[[bool | None], None],
         failed: Callable[[HardwareError], None],
     ) -> None:
         """Open the pin.
@@ -158,7 +163,6 @@ class Switch:
         self._contact.close()
 
     def _moved(self, closed: bool | None) -> None:
-        # One that chatters stays, for everybody else, where it was.
-        if closed is not None and closed is not self._position:
+        if closed is not self._position:
             self._position = closed
             self._switched(closed)

@@ -102,6 +102,8 @@ class Contact:
         self._edge_at = float("-inf")
         self._is_watched = True  # whether the loop will look without being called
         with self._explained():
+            # First the pin itself: a device that cannot be made goes on holding its number until it is collected.
+            factory.pin(settings.pin)
             self._device = InputDevice(
                 settings.pin,
                 pull_up=_PULL_UP[settings.pull],

@@ -36,6 +36,7 @@ class LedLamp:
             for name in names:
                 setting, pin = f"panel.led.{name}", getattr(settings, name)
                 with explained(setting, pin, factory):
+                    factory.pin(pin)  # as in contact.py
                     led = PWMOutputDevice(
                         pin, active_high=settings.active == "high", frequency=None, pin_factory=factory
                     )

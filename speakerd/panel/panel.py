@@ -31,8 +31,8 @@ WAITS_S = (10.0, 30.0, 60.0)
 class Switched(Protocol):
     """Whoever obeys the switch."""
 
-    def __call__(self, *, muted: bool) -> None:
-        """Learn where it is."""
+    def __call__(self, *, muted: bool | None) -> None:
+        """Learn where it is; None is that nobody knows."""
 
 
 class _Part(Protocol):
@@ -139,7 +139,7 @@ class Panel:
         return Button(self._settings.mute_button, factory, self._gesture, functools.partial(self._fail, "button"))
 
     def _open_switch(self, factory: Factory) -> Switch:
-        def switched(closed: bool) -> None:
+        def switched(closed: bool | None) -> None:
             self._switched(muted=closed)
 
         return Switch(self._settings.mute_switch, factory, switched, functools.partial(self._fail, "switch"))
@@ -167,6 +167,8 @@ class Panel:
             self.light.rest()
         if part := self._parts.pop(name, None):
             part.close()
+            if name == "switch":
+                self._switched(muted=None)
         self._tell(name, str(error))
         self._broken.set()
 

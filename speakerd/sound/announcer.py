@@ -47,16 +47,21 @@ class Announcer:
         language: str,
         *,
         busy: Callable[[], bool],
+        talking: Callable[[], bool] = lambda: False,
         say: Say = sound_of,
         seconds: Callable[[], float] = time.monotonic,
         now: Callable[[], dt.datetime] = _local_time,
     ) -> None:
-        """Prepare; ``busy`` tells whether the loudspeaker plays or is missing, ``language`` is a BCP-47 tag."""
+        """Prepare; ``busy`` tells whether the loudspeaker plays or is missing, ``talking`` whether somebody talks.
+
+        ``language`` is a BCP-47 tag.
+        """
         self._reply = reply
         self._sounds = sounds
         self._quiet = quiet
         self._language = language
         self._busy = busy
+        self._talking = talking
         self._say = say
         self._seconds = seconds
         self._now = now
@@ -64,7 +69,7 @@ class Announcer:
         self._waiting: list[Notice] = []
         self._told: set[Notice] = set()  # of the causes that are there
         self._said_at: dict[Notice, float] = {}
-        self._heard_until = float("-inf")
+        self._heard_until = self._sounds_until = float("-inf")
 
     def chime(self, chime: Chime) -> None:
         """Play a chime; within two seconds, or not at all, and only the newest of those that wait."""
@@ -91,18 +96,27 @@ class Announcer:
     def over(self, notice: Notice) -> None:
         """Learn that a cause has passed; what was not said of it yet stays unsaid."""
         self._told.discard(notice)
+        self.withdraw(notice)
+
+    def withdraw(self, notice: Notice) -> None:
+        """Do not say what waits to be said: another cause shows instead, and this one may come back."""
         if notice in self._waiting:
             self._waiting.remove(notice)
 
     def free(self) -> None:
         """Play what waits, one sound at a time, if nothing else is heard."""
-        while (self._chime or self._waiting) and self._is_silent():
+        while (self._chime or (self._waiting and not self._talking())) and self._is_silent():
             if self._chime:
                 (chime, since), self._chime = self._chime, None
                 if self._seconds() - since <= FRESH_S:
                     self._play(chime(), over_talk=chime is chimes.listening)
             else:
                 self._tell(self._waiting.pop(0))
+
+    @property
+    def is_sounding(self) -> bool:
+        """Whether what the loudspeaker plays is a sound of ours."""
+        return self._seconds() < self._sounds_until
 
     @property
     def is_speaking(self) -> bool:
@@ -132,8 +146,9 @@ class Announcer:
             percent = min(percent, self._quiet.volume)
         if percent:
             self._reply.add(softened(pcm, gain(percent)))
+            self._sounds_until = self._seconds() + len(pcm) / 2 / OUTPUT_RATE + ECHO_S
             if not over_talk:
-                self._heard_until = self._seconds() + len(pcm) / 2 / OUTPUT_RATE + ECHO_S
+                self._heard_until = self._sounds_until
 
 
 def gain(percent: int) -> float:

@@ -30,7 +30,7 @@ class Notice(enum.Enum):
     SETTINGS = "settings"  # the service refuses the model, or other settings
     CLOCK = "clock"  # the clock is wrong, so that no certificate is valid
     MICROPHONE = "microphone"  # there is none
-    MUTE = "mute"  # it cannot be stored, and a restart would end it
+    MUTE = "mute"  # the microphone may be open, or a restart would open it
     PROVISIONING = "provisioning"  # ready to be set up
 
 

@@ -218,6 +218,54 @@ async def test_a_card_that_is_unplugged_comes_back_with_its_plug(card: Simulated
     assert "the loudspeaker went away: No such device" in (mouth.reports[1] or "")
 
 
+async def test_a_microphone_is_closed_and_opened_at_a_word(card: SimulatedCard) -> None:
+    """Closed, the device stops and nothing is heard; open again, it goes on; however often, and however fast."""
+    ear = Ear()
+    async with ear.listening() as microphone:
+        for _ in range(3):
+            await until(lambda: ear.pcm, "sound")
+            await microphone.close()
+            assert card.timeline("mic")[-1].kind == "stop"
+            await asyncio.sleep(0.05)  # what was on its way to the loop
+            ear.pcm.clear()
+            await asyncio.sleep(0.2)
+            assert not ear.pcm
+            microphone.open()
+        for _ in range(30):
+            await microphone.close()
+            microphone.open()
+        await microphone.close()
+        await asyncio.sleep(0.05)
+        ear.pcm.clear()
+        await asyncio.sleep(0.2)
+        assert not ear.pcm
+
+
+async def test_a_microphone_that_is_open_for_the_kernel_is_not_closed(
+    card: SimulatedCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever alsa-lib says, the kernel has the last word."""
+    ear = Ear()
+    async with ear.listening() as microphone:
+        await until(lambda: ear.pcm, "sound")
+        monkeypatch.setattr(alsa, "why_open", lambda substream: f"{substream} is open")
+        with pytest.raises(HardwareError, match=r"Substream\(card=-1, device=0, number=0\) is open"):
+            await microphone.close()
+
+
+async def test_a_microphone_that_hangs_in_its_driver_is_not_closed(
+    card: SimulatedCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the thread does not come back from the device, nobody may say that it is closed."""
+    monkeypatch.setattr(alsa, "CLOSE_S", 0.2)
+    ear = Ear()
+    async with ear.listening() as microphone:
+        await until(lambda: ear.pcm, "sound")
+        microphone._is_closed.set = lambda: None  # type: ignore[method-assign] # the driver holds it
+        with pytest.raises(HardwareError, match="does not let go of it"):
+            await microphone.close()
+
+
 async def test_a_device_that_is_not_there_is_waited_for(card: SimulatedCard) -> None:
     """A speaker that boots before its card starts to listen when the card is there."""
     card.unplug()

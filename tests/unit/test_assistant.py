@@ -156,6 +156,7 @@ async def test_a_mute_that_does_not_hold_is_an_error_and_no_mute() -> None:
     kitchen = Kitchen()
     kitchen.assistant.muted(muted=True, trouble="the disk is full")
     assert kitchen.shown() is State.ERROR
+    assert State.MUTED not in kitchen.states
     kitchen.assistant.muted(muted=False, trouble=None)
     assert kitchen.shown() is State.IDLE
 
@@ -199,3 +200,27 @@ async def test_to_begin_anew_is_to_forget_and_fall_silent() -> None:
     assert kitchen.renewals == [True]
     assert kitchen.played() == chimes.forgotten()
     assert kitchen.assistant.to_tell_again() == b""
+
+
+async def test_a_microphone_that_fails_behind_the_mute_is_nobodys_trouble() -> None:
+    """It is closed on purpose; whether it works will show when it is opened again."""
+    kitchen = Kitchen()
+    kitchen.assistant.microphone_changed("it went away")
+    kitchen.assistant.deafen()
+    kitchen.assistant.microphone_changed("it is not there")
+    kitchen.assistant.muted(muted=True, trouble=None)
+    assert kitchen.shown() is State.MUTED
+    assert kitchen.assistant._lost == {}
+
+
+async def test_a_sound_of_our_own_is_no_answer() -> None:
+    """While the answer is waited for, a chime neither ends the wait nor is shown as the model's voice."""
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.passes(1000)
+    kitchen.assistant.muted(muted=False, trouble=None)
+    kitchen.assistant.playing_changed(True)
+    assert kitchen.shown() is State.THINKING
+    kitchen.assistant.happened(Audio(bytes(4800)))
+    assert kitchen.shown() is State.SPEAKING

@@ -266,7 +266,7 @@ async def test_a_switch_tells_where_it_is_and_then_where_it_goes(factory: MockFa
     settings = MuteSwitch(pin=PIN, pull="floating", active="low")
     pin = factory.pin(PIN)
     (pin.drive_low if closed else pin.drive_high)()
-    positions: list[bool] = []
+    positions: list[bool | None] = []
     switch = Switch(settings, factory, positions.append, lambda error: pytest.fail(str(error)))
     await until(lambda: positions == [closed])
     for _ in range(10):  # it bounces, too
@@ -312,7 +312,7 @@ def test_each_down_has_its_end() -> None:
     finger = Finger()
     assert finger.moved(0.0, down=False) == []
     assert finger.moved(1.0, down=True) == [Gesture.DOWN]
-    assert finger.moved(2.0, down=None) == [Gesture.HOLD, Gesture.RELEASE]
+    assert finger.moved(2.0, down=None) == [Gesture.LOST]
     assert finger.moved(3.0, down=True) == []
     assert finger.next_at() is None
     assert finger.moved(4.0, down=False) == []

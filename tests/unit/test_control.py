@@ -97,3 +97,12 @@ def test_without_a_daemon_the_command_says_so(tmp_path: Path) -> None:
     """Whoever asks learns that nobody listens, and where to look."""
     with pytest.raises(SpeakerdError, match=r"no speakerd listens at .*; see: systemctl status speakerd"):
         ask_to_mute(tmp_path)
+
+
+async def test_where_there_is_no_room_for_a_socket_the_speaker_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be muted by its button all the same."""
+    async with open_to_requests(tmp_path / "missing", Daemon().mute):
+        pass
+    assert "nobody can ask for a mute at" in caplog.text

@@ -47,16 +47,29 @@ class Server:
 
     expires_at = float("inf")
 
-    def __init__(self, *says: Event, backlog: int = 0) -> None:
+    def __init__(self, *says: Event, backlog: int = 0, unsent: int = 0) -> None:
         self._says = says
         self._backlog = backlog
+        self._unsent = unsent
+        self.got: list[bytes | None] = []
+        self.discarded = False
 
     def backlog(self) -> int:
         return self._backlog
 
+    def unsent(self) -> int:
+        return self._unsent
+
+    def discard(self) -> None:
+        self.discarded = True
+
     async def prepare_next(self) -> None: ...
 
-    async def send_audio(self, pcm: bytes) -> None: ...
+    async def send_audio(self, pcm: bytes) -> None:
+        self.got.append(pcm)
+
+    async def end_audio(self) -> None:
+        self.got.append(None)
 
     async def events(self) -> AsyncIterator[Event]:
         for event in self._says:
@@ -146,3 +159,68 @@ async def test_a_long_sentence_does_not_keep_a_dead_connection_alive() -> None:
     owner.again = bytes(10 * 32_000)
     first, second = await connections(Server(backlog=BACKLOG + 1), owner, 2)
     assert second - first < 3
+
+
+@contextlib.asynccontextmanager
+async def talk(server: Server) -> AsyncIterator[Link]:
+    """Keep one connection to this server."""
+
+    @contextlib.asynccontextmanager
+    async def dial(_handle: str | None) -> AsyncIterator[Session]:
+        yield cast("Session", server)
+
+    link = Link(dial, {}, Live(), Handle(None, "m"), Nobody())
+    running = asyncio.create_task(link.run())
+    link.send(b"")
+    await until(lambda: link._session is not None, "the connection")
+    yield link
+    running.cancel()
+    await asyncio.wait([running])
+
+
+PERIOD = bytes(640)
+
+
+async def test_after_a_hush_nothing_of_before_is_sent() -> None:
+    """What waited is thrown away, the server learns that the sound ends, and what comes later is sent again."""
+    server = Server()
+    async with talk(server) as link:
+        for _ in range(10):
+            link.send(PERIOD)
+        link.hush()
+        await until(lambda: len(server.got), "the end of the sound")
+        assert server.got == [None]
+        link.send(PERIOD)
+        await until(lambda: server.got == [None, PERIOD], "sound")
+        assert not server.discarded
+
+
+async def test_what_waits_for_a_full_line_does_not_leave_after_a_hush() -> None:
+    """A message in the middle of its wait is not sent when the line has room again."""
+    server = Server(backlog=BACKLOG + 1)
+    async with talk(server) as link:
+        link.send(PERIOD)
+        await asyncio.sleep(0.05)
+        link.hush()
+        server._backlog = 0
+        await until(lambda: len(server.got), "the end of the sound")
+        assert server.got == [None]
+
+
+async def test_what_the_kernel_still_has_to_send_is_thrown_away() -> None:
+    """On a slow line the connection is given up, since its sound would go on leaving the house."""
+    server = Server(unsent=5000)
+    async with talk(server) as link:
+        link.hush()
+        assert server.discarded
+
+
+@pytest.mark.parametrize(("later", "discarded"), [(5000, True), (2500, False), (0, False)])
+async def test_what_is_stuck_on_its_way_is_thrown_away(later: int, discarded: bool) -> None:
+    """A line that does not move would deliver the sound of before when it comes back to life; a long one moves."""
+    server = Server(backlog=5000)
+    async with talk(server) as link:
+        link.hush()
+        server._backlog = later
+        await asyncio.sleep(0.2)
+        assert server.discarded is discarded

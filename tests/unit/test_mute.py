@@ -170,7 +170,10 @@ async def test_a_microphone_that_opens_by_itself_is_told(tmp_path: Path, monkeyp
     async with kitchen(tmp_path) as here:
         await here.mute.mute()
         here.why = "somebody opened it"
-        await until(lambda: here.trouble == "somebody opened it", "the look")
+        await until(lambda: "somebody opened it" in (here.trouble or ""), "the look")
+        here.why = None
+        await until(lambda: here.trouble is None, "the end of the trouble")
+        assert here.diary[-1] == "shows muted (muted)"
 
 
 async def test_a_disk_that_takes_nothing_is_told_and_the_room_is_cut_off_all_the_same(tmp_path: Path) -> None:
@@ -206,3 +209,80 @@ async def test_the_first_start_is_remembered(tmp_path: Path) -> None:
         running.cancel()
         await asyncio.wait([running])
         assert not MuteFile(tmp_path).read()
+
+
+async def test_a_finger_that_is_back_before_the_disk_was_ready_is_not_heard(tmp_path: Path) -> None:
+    """Pressed to un-mute, and pressed again at once: nothing is heard between the two."""
+    async with kitchen(tmp_path, muted=True) as here:
+        with here.file._lock:  # a slow disk
+            here.press()
+            await here.happens(2)
+            here.mute.gesture(Gesture.DOWN)
+        await until(lambda: "open (open)" in here.diary, "the end of the first press")
+        await asyncio.sleep(0.05)
+        assert "hears (open)" not in here.diary
+        here.mute.gesture(Gesture.PRESS)
+        await until(lambda: here.diary[-1] == "shows muted (muted)", "the mute")
+        assert "hears (open)" not in here.diary
+
+
+async def test_two_wishes_to_mute_do_not_cancel_each_other(tmp_path: Path) -> None:
+    """A command that mutes while the finger is still down does not turn the press into the opposite."""
+    async with kitchen(tmp_path) as here:
+        here.mute.gesture(Gesture.DOWN)
+        assert await here.mute.mute() is None
+        here.mute.gesture(Gesture.PRESS)
+        await here.mute.mute()
+        assert not any(entry.startswith(("open", "hears")) for entry in here.diary)
+
+
+async def test_a_press_that_got_lost_changes_nothing(tmp_path: Path) -> None:
+    """Where the wire breaks under the finger, the room is heard again, or stays unheard, as before."""
+    async with kitchen(tmp_path) as here:
+        here.mute.gesture(Gesture.DOWN)
+        here.mute.gesture(Gesture.LOST)
+        assert here.diary == ["deaf (open)", "hears (open)"]
+    async with kitchen(tmp_path, muted=True) as here:
+        here.mute.gesture(Gesture.DOWN)
+        here.mute.gesture(Gesture.LOST)
+        await asyncio.sleep(0.05)
+        assert here.diary == ["deaf (muted)"]
+
+
+async def test_a_switch_that_cannot_be_read_any_more_means_muted(tmp_path: Path) -> None:
+    """It comes back as it was, if nobody moved it; a mute that was asked for meanwhile stays."""
+    async with kitchen(tmp_path) as here:
+        here.mute.switched(muted=False)
+        await until(lambda: here.diary[-1:] == ["hears (open)"], "the start")
+        here.mute.switched(muted=None)
+        await until(lambda: here.diary[-1] == "shows muted (muted)", "the mute")
+        here.mute.switched(muted=False)
+        await until(lambda: here.diary[-1] == "hears (open)", "the return")
+        await here.mute.mute()
+        here.mute.switched(muted=None)
+        here.mute.switched(muted=False)
+        await asyncio.sleep(0.1)
+        assert here.diary[-1] == "shows muted (muted)"
+        here.mute.switched(muted=None)
+        here.mute.switched(muted=True)
+        here.mute.switched(muted=False)
+        await until(lambda: here.diary[-1] == "hears (open)", "the switch")
+
+
+async def test_what_the_disk_says_already_needs_no_writing(tmp_path: Path) -> None:
+    """A card that has become read-only, as old ones do, is no trouble while it says the right thing."""
+    async with kitchen(tmp_path, muted=True) as here:
+        (tmp_path / "mute.new").mkdir()
+        here.press()
+        await until(lambda: here.diary[-1] == "hears (muted)", "the end of the mute")
+        assert await here.mute.mute() is None
+
+
+async def test_a_command_that_was_undone_at_once_says_so(tmp_path: Path) -> None:
+    """Whoever asked for a mute does not read that it is muted when a finger has ended it."""
+    async with kitchen(tmp_path) as here:
+        with here.file._lock:
+            asked = asyncio.create_task(here.mute.mute())
+            await here.happens(2)
+            here.press()
+        assert await asked == "the button ended that at once"

@@ -67,7 +67,7 @@ class Front:
 
     def __init__(self, settings: dict[str, Any], factory: MockFactory | None) -> None:
         self.gestures: list[Gesture] = []
-        self.positions: list[bool] = []
+        self.positions: list[bool | None] = []
         self.panel = Panel(
             PanelSettings.model_validate(settings),
             QuietHours(),
@@ -77,7 +77,7 @@ class Front:
             waits_s=(0.1, 0.2),
         )
 
-    def note(self, *, muted: bool) -> None:
+    def note(self, *, muted: bool | None) -> None:
         self.positions.append(muted)
 
 
@@ -126,6 +126,32 @@ async def test_a_switch_tells_its_position(factory: MockFactory) -> None:
         assert here.positions == [False]
         factory.pin(SWITCH).drive_high()
         await until(lambda: here.positions == [False, True])
+
+
+async def test_a_switch_whose_pin_fails_is_somewhere_and_nobody_knows_where(
+    factory: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever obeys it is told, and told its position again when it can be read."""
+    async with front({"mute_switch": {"pin": SWITCH, "pull": "down"}}, factory) as here:
+        await until(lambda: here.positions == [False])
+        monkeypatch.setattr(Busy, "held", frozenset({SWITCH}))
+        factory.pin(SWITCH).drive_high()
+        await until(lambda: here.positions == [False, None])
+        monkeypatch.setattr(Busy, "held", frozenset())
+        await until(lambda: here.positions == [False, None, False])  # opened anew, a mock pin follows its pull
+
+
+async def test_a_button_whose_pin_fails_under_the_finger_ends_the_press(
+    factory: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fell silent for it learns that nothing will come of it."""
+    async with front({"mute_button": {"pin": BUTTON}}, factory) as here:
+        await asyncio.sleep(0.1)
+        factory.pin(BUTTON).drive_low()
+        await until(lambda: here.gestures == [Gesture.DOWN])
+        monkeypatch.setattr(Busy, "held", frozenset({BUTTON}))
+        factory.pin(BUTTON).drive_high()
+        await until(lambda: here.gestures == [Gesture.DOWN, Gesture.LOST])
 
 
 def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:

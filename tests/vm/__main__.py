@@ -18,7 +18,9 @@ BOOTS = 3
 def main() -> int:
     """Return the exit status: 0 where every scene went well."""
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
-    parser.add_argument("--only", default="", metavar="NAME", help="play the scenes that have this in their names")
+    parser.add_argument(
+        "--only", default="", metavar="NAME,…", help="play scenes that have one of these in their names"
+    )
     parser.add_argument("--output", type=Path, default=Path("vm-out"), metavar="DIR", help="where everything goes")
     parser.add_argument("--limit", type=float, default=900, metavar="S", help="end the guest after so many seconds")
     arguments = parser.parse_args()
