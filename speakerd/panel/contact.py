@@ -28,6 +28,9 @@ CALM_S = 1.0
 MOST_CHANGES = 16
 """More changes within a second than these, eight presses, are not made by a finger."""
 
+MOST_EDGES = 256
+"""So many are remembered while the loop is late; it is never late for more presses than these make."""
+
 _PULL_UP = {"up": True, "down": False, "floating": None}
 
 
@@ -99,7 +102,10 @@ class Contact:
         self._rest = Rest(settings.bounce_ms / 1000)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._edge_at = float("-inf")
+        # What gpiozero's threads saw since the loop looked last: when, and whether it was closed from then on. The
+        # loop may be late, and a press must not get lost for it.
+        self._edges: deque[tuple[float, bool]] = deque(maxlen=MOST_EDGES)
+        self._edge: tuple[float, bool | None] = float("-inf"), None  # the last one that the loop knows of
         self._is_watched = True  # whether the loop will look without being called
         with self._explained():
             # First the pin itself: a device that cannot be made goes on holding its number until it is collected.
@@ -112,7 +118,7 @@ class Contact:
                 pin_factory=factory,
             )
             self._device.pin.edges = "both"
-            self._device.pin.when_changed = self._edge
+            self._device.pin.when_changed = self._changed
         self._loop.call_soon(self._look)
 
     def close(self) -> None:
@@ -128,13 +134,14 @@ class Contact:
         assert self._settings.pin is not None
         return explained(f"panel.mute_{self._name}.pin", self._settings.pin, self._factory)
 
-    def _edge(self, _ticks: object, _level: object) -> None:
+    def _changed(self, _ticks: object, level: object) -> None:
         """Notice an edge; called by gpiozero's threads, and the only place where they meet the loop.
 
-        While the loop is going to look anyway, an edge is only a time: a storm of them calls the loop no more often
+        While the loop is going to look anyway, an edge is only noted: a storm of them calls the loop no more often
         than a single one does.
         """
-        self._edge_at = time.monotonic()  # which is also the loop's clock
+        # The time is that of the loop's clock; ticks are of a clock that gpiozero keeps to itself.
+        self._edges.append((time.monotonic(), bool(level) is self._settings.active_high))
         if not self._is_watched:
             self._is_watched = True
             with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever listened with it
@@ -146,21 +153,30 @@ class Contact:
         if self._timer is not None:
             self._timer.cancel()
         self._is_watched = False  # first: an edge from here on calls again, and one before is seen below
-        before = self._rest.closed, self._rest.chatters
+        while self._edges:
+            (since, closed), self._edge = self._edge, self._edges.popleft()
+            if closed is not None:
+                self._take(closed=closed, since=since, now=self._edge[0])
         try:
             with self._explained():
                 closed = bool(self._device.pin.state) is self._settings.active_high
         except HardwareError as error:
             self._failed(error)
             return
-        again_at = self._rest.look(closed=closed, edge_at=self._edge_at, now=self._loop.time())
-        if again_at is not None:
+        again_at = self._take(closed=closed, since=self._edge[0], now=self._loop.time())
+        if again_at is not None and not self._device.closed:
             self._is_watched = True
             self._timer = self._loop.call_at(again_at, self._look)
+
+    def _take(self, *, closed: bool, since: float, now: float) -> float | None:
+        """Take a position that has lasted for so long; return when to look again."""
+        before = self._rest.closed, self._rest.chatters
+        again_at = self._rest.look(closed=closed, edge_at=since, now=now)
         if self._rest.chatters and not before[1]:
             self._complain()
         if self._rest.closed is not before[0]:
             self._moved(self._rest.closed)
+        return again_at
 
     def _complain(self) -> None:
         log.warning(

@@ -307,6 +307,28 @@ async def test_a_button_that_cannot_be_read_says_so(
         assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+async def test_a_press_that_was_over_before_anybody_looked_counts(factory: MockFactory) -> None:
+    """However busy the program is, a button that was pressed was pressed, once for each time."""
+    gestures: list[Gesture] = []
+    factory.pin(PIN).drive_high()
+    button = Button(MuteButton(pin=PIN), factory, gestures.append, lambda error: pytest.fail(str(error)))
+    await asyncio.sleep(0.1)
+
+    def press() -> None:
+        for _ in range(2):
+            factory.pin(PIN).drive_low()
+            time.sleep(0.1)
+            factory.pin(PIN).drive_high()
+            time.sleep(0.1)
+
+    finger = threading.Thread(target=press)
+    finger.start()
+    time.sleep(0.6)  # noqa: ASYNC251 - the loop is late
+    finger.join()
+    await until(lambda: gestures == [Gesture.DOWN, Gesture.PRESS] * 2)
+    button.close()
+
+
 def test_each_down_has_its_end() -> None:
     """Whoever fell silent when the button went down learns what it was, even from a button that breaks."""
     finger = Finger()
