@@ -121,7 +121,8 @@ class Assistant:
         self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
         self._lost: dict[str, asyncio.TimerHandle] = {}
         self._troubles: dict[str, str] = {}
-        self._down_since: float | None = None
+        self._outage: Notice | None = None  # while there is no connection: why
+        self._outage_timer: asyncio.TimerHandle | None = None
 
     @property
     def state(self) -> State:
@@ -252,21 +253,30 @@ class Assistant:
 
     def went_up(self) -> None:
         """Learn that there is a connection, perhaps in the place of another one."""
-        self._down_since = None
+        self._outage = None
+        if self._outage_timer is not None:
+            self._outage_timer.cancel()
+            self._outage_timer = None
         for notice in LINK:
             self._announcer.over(notice)
+        if self._announcer.is_telling(LINK):
+            self.speaker.drop()  # it is not so any more, and who talks now is to be heard
+            self._announcer.broken_off()
         self._line_changed(Line.UP, None)
 
     def went_down(self, error: LinkError, what: Verdict) -> None:
         """Learn that there is no connection, and why; nobody is told aloud of one that comes back soon."""
-        now, present = time.monotonic(), notice_of(error, what)
-        if self._down_since is None:
-            self._down_since = now
-        for notice in LINK - {present}:
-            self._announcer.withdraw(notice)
+        self._outage = notice_of(error, what)
+        if self._outage_timer is None:
+            self._outage_timer = asyncio.get_running_loop().call_later(LOST_S, self._tell_outage)
         self._line_changed(Line.DOWN, what.advice or None)
-        if what.advice or now - self._down_since >= LOST_S:
-            self._announcer.notice(present)
+        if what.advice:
+            self._announcer.notice(self._outage)
+
+    def _tell_outage(self) -> None:
+        # Once for each outage: the dials that fail later may be those between which it comes back.
+        if self._outage is not None:
+            self._announcer.notice(self._outage)
 
     def _line_changed(self, line: Line, trouble: str | None) -> None:
         # Also a connection that takes the place of another one never goes on with an answer of the former.

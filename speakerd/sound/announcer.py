@@ -4,7 +4,7 @@ import datetime as dt
 import functools
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 from speakerd.live.events import OUTPUT_RATE
@@ -70,6 +70,7 @@ class Announcer:
         self._told: set[Notice] = set()  # of the causes that are there
         self._said_at: dict[Notice, float] = {}
         self._heard_until = self._sounds_until = float("-inf")
+        self._telling: Notice | None = None  # the newest, whether or not it is over
 
     def chime(self, chime: Chime) -> None:
         """Play a chime; within two seconds, or not at all, and only the newest of those that wait."""
@@ -96,18 +97,23 @@ class Announcer:
     def over(self, notice: Notice) -> None:
         """Learn that a cause has passed; what was not said of it yet stays unsaid."""
         self._told.discard(notice)
-        self.withdraw(notice)
-
-    def withdraw(self, notice: Notice) -> None:
-        """Do not say what waits to be said: another cause shows instead, and this one may come back."""
         if notice in self._waiting:
             self._waiting.remove(notice)
+
+    def is_telling(self, notices: Collection[Notice]) -> bool:
+        """Say whether one of these is heard at the moment."""
+        return self.is_speaking and self._telling in notices
+
+    def broken_off(self) -> None:
+        """Learn that the loudspeaker was silenced."""
+        self._heard_until = self._sounds_until = self._seconds()
 
     def free(self) -> None:
         """Play what waits, one sound at a time, if nothing else is heard."""
         while (self._chime or (self._waiting and not self._talking())) and self._is_silent():
             if self._chime:
                 (chime, since), self._chime = self._chime, None
+                self._telling = None
                 if self._seconds() - since <= FRESH_S:
                     self._play(chime(), over_talk=chime is chimes.listening)
             else:
@@ -135,6 +141,7 @@ class Announcer:
         return self._sounds.notices if chime in (chimes.lost, chimes.unreachable) else self._sounds.chimes
 
     def _tell(self, notice: Notice) -> None:
+        self._telling = notice
         self._told.add(notice)
         self._said_at[notice] = self._seconds()
         self._play(self._say(notice, self._language) or chimes.unreachable())

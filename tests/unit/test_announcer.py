@@ -371,16 +371,3 @@ def test_a_notice_waits_until_nobody_talks() -> None:
     talking = False
     kitchen.free()
     assert not reply.is_empty
-
-
-def test_causes_that_take_turns_are_said_once_each() -> None:
-    """An outage of a night that looks now like this and now like that is no reason to talk all night."""
-    kitchen = Kitchen()
-    said = 0
-    for minute in range(120):
-        present, other = (Notice.OFFLINE, Notice.SERVICE) if minute % 2 else (Notice.SERVICE, Notice.OFFLINE)
-        kitchen.announcer.withdraw(other)
-        kitchen.announcer.notice(present)
-        said += bool(kitchen.heard())
-        kitchen.seconds += 60
-    assert said == 2

@@ -1,16 +1,19 @@
 """The heart, with a link and a light that only listen."""
 
+import asyncio
 import random
 from array import array
 
 import pytest
 
+from speakerd import assistant
 from speakerd.assistant import Assistant
-from speakerd.errors import LinkError
+from speakerd.errors import Cure, LinkError
 from speakerd.live.events import Audio, TurnComplete
 from speakerd.live.verdict import Next, Verdict
 from speakerd.settings import Settings
 from speakerd.sound import chimes
+from speakerd.sound.notices import Notice, sound_of
 from speakerd.sound.reply import Reply
 from speakerd.state import State
 
@@ -224,3 +227,43 @@ async def test_a_sound_of_our_own_is_no_answer() -> None:
     assert kitchen.shown() is State.THINKING
     kitchen.assistant.happened(Audio(bytes(4800)))
     assert kitchen.shown() is State.SPEAKING
+
+
+GONE = LinkError("unreachable", cure=Cure.NETWORK)
+OFFLINE = sound_of(Notice.OFFLINE, "en-US") or chimes.unreachable()
+
+
+async def test_an_outage_is_told_once_when_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many dials fail, and however, one sentence says so, and none for a connection that comes back soon."""
+    monkeypatch.setattr(assistant, "LOST_S", 0.2)
+    kitchen = Kitchen()
+    kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+    kitchen.assistant.went_up()
+    await asyncio.sleep(0.3)
+    assert kitchen.reply.is_empty
+    for _ in range(3):
+        kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+    await asyncio.sleep(0.3)
+    kitchen.assistant.went_down(LinkError("x", code=1011), Verdict(Next.RESUME))
+    assert kitchen.played() == OFFLINE
+
+
+async def test_who_talks_when_the_connection_is_back_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence that there is none is broken off, and the microphone is deaf to it no longer than it lasts."""
+    monkeypatch.setattr(assistant, "LOST_S", 0.1)
+    kitchen = Kitchen()
+    kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+    await asyncio.sleep(0.2)
+    kitchen.passes(100, noise=True)
+    assert kitchen.assistant.just_heard() == b""  # it may be our own voice
+    kitchen.assistant.went_up()
+    assert kitchen.reply.is_empty
+    kitchen.passes(100, noise=True)
+    assert len(kitchen.assistant.to_tell_again() or kitchen.assistant.just_heard()) == 100 * 32
+
+
+async def test_what_a_person_must_do_is_said_at_once() -> None:
+    """A key that is refused does not become good by waiting."""
+    kitchen = Kitchen()
+    kitchen.assistant.went_down(LinkError("x", code=401), Verdict(Next.PERSON, "check the key"))
+    assert not kitchen.reply.is_empty
