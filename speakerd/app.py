@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
-from speakerd.assistant import Assistant, Light
-from speakerd.errors import Cure, SpeakerdError
+from speakerd import __version__
+from speakerd.assistant import Assistant
+from speakerd.errors import Cure, HardwareError, SettingsError, SpeakerdError
 from speakerd.host import service
 from speakerd.host.clock import Clock
-from speakerd.host.control import open_to_requests
+from speakerd.host.control import Control
+from speakerd.host.log import set_up as set_up_log
+from speakerd.host.memory import keep_out_of_core_files
 from speakerd.host.mute_file import MuteFile
 from speakerd.host.network import Reachability
+from speakerd.host.status_line import StatusLine, status_line
 from speakerd.host.threads import PatientThreads
+from speakerd.host.usage_file import UsageFile
+from speakerd.host.watchdog import Watchdog
 from speakerd.live.handle import Handle
 from speakerd.live.key import read_secret
 from speakerd.live.link import Cures, Dial, Link
 from speakerd.mute import Mute
 from speakerd.panel.panel import Panel
 from speakerd.settings import Settings
-from speakerd.sound.alsa import Microphone, Speaker
+from speakerd.sound.alsa import THREADS, Microphone, Speaker
 from speakerd.sound.reply import Reply
-from speakerd.state import State
+from speakerd.status.snapshot import Parts, snapshot, versions
 
 log = logging.getLogger(__name__)
+
+Load: TypeAlias = Callable[[], Settings]
+"""Reads the settings from the disk."""
+
+_Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 if TYPE_CHECKING:
     from gpiozero.pins.mock import MockFactory
@@ -40,13 +55,24 @@ if TYPE_CHECKING:
     from speakerd.live.session import Caller, Session
 
 
-def run(settings: Settings) -> int:
-    """Be the speaker until SIGTERM or SIGINT; return the exit status.
+def run(load: Load) -> int:
+    """Be the speaker until SIGTERM or SIGINT; return the exit status. SIGHUP has the settings read again.
 
     Raises:
-        SettingsError: there is no usable API key, where one is needed.
+        SettingsError: the settings have mistakes, or there is no usable API key, where one is needed.
     """
-    return run_until_signal(_speaker(settings, read_secret(settings)))
+    keep_out_of_core_files()
+    faulthandler.enable()  # when the watchdog ends us, the journal gets to know where each thread was
+    settings, secret = _read(load)
+    return run_until_signal(_speaker(settings, secret, load))
+
+
+def _read(load: Load) -> tuple[Settings, str]:
+    """Return the settings and the secret that they need; log from now on as they say."""
+    settings = load()
+    secret = read_secret(settings)
+    set_up_log(settings.log)
+    return settings, secret
 
 
 def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
@@ -76,55 +102,180 @@ def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
     return asyncio.run(guarded())
 
 
-class _StatusLight:
-    """A light, and the service manager's line of status beside it."""
+class _Reload(Exception):  # noqa: N818 - it is no error
+    """Ends a life of the speaker, for one with other settings."""
 
-    def __init__(self, light: Light) -> None:
-        self._light = light
-
-    def show(self, state: State) -> None:
-        self._light.show(state)
-        service.tell(f"STATUS={state.value.capitalize()}")
+    def __init__(self, settings: Settings, secret: str) -> None:
+        super().__init__()
+        self.settings = settings
+        self.secret = secret
 
 
-async def _speaker(settings: Settings, secret: str) -> None:
-    kept, mute_file = _directory("STATE_DIRECTORY"), MuteFile(_directory("STATE_DIRECTORY"))
+_News: TypeAlias = Callable[[], Coroutine[Any, Any, _Reload]]
+
+
+@dataclass
+class _Memory:
+    """What a reload leaves as it is."""
+
+    mute_file: MuteFile
+    muted: bool
+    handle: Handle
+    usage: UsageFile
+    pins: MockFactory | None
+    started_at: float
+
+
+async def _speaker(settings: Settings, secret: str, load: Load) -> NoReturn:
+    """Be the speaker with these settings, and then with those that are read at each SIGHUP."""
+    hangup = asyncio.Event()
+    if not os.isatty(0):  # else it says that the terminal was closed, and ends us as it ends everybody there
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    mute_file = MuteFile(_directory("STATE_DIRECTORY"))
+    usage = UsageFile(_directory("STATE_DIRECTORY"))
+    memory = _Memory(
+        mute_file, mute_file.read(), _handle(settings), usage, simulated_pins(settings), time.monotonic()
+    )  # fmt: skip
+    ready = partial(
+        log.info, "speakerd %s is ready", __version__, extra={"event": "started", "version": __version__}
+    )  # fmt: skip
+    while True:
+        try:
+            await _life(settings, secret, memory, ready, partial(_news, load, hangup))
+        except _Reload as reload:
+            if settings.assistant.model != reload.settings.assistant.model:
+                memory.handle = _handle(reload.settings)
+            settings, secret = reload.settings, reload.secret
+        _let_go()
+        # What was frozen at the first connection was part of that life.
+        gc.unfreeze()
+        gc.collect()
+        ready = partial(log.info, "the new settings are in force", extra={"event": "reloaded"})
+
+
+def _handle(settings: Settings) -> Handle:
+    kept = _directory("STATE_DIRECTORY")
+    return Handle(kept and kept / "handle.json", settings.assistant.model)
+
+
+async def _news(load: Load, hangup: asyncio.Event) -> _Reload:
+    """Wait for settings that are new and have no mistakes; of others tell the mistakes."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        # The time is for services of Type=notify-reload (sd_notify(3)).
+        service.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            return _Reload(*await asyncio.to_thread(_read, load))
+        except SettingsError as error:
+            log.error("the settings stay as they were, for the new ones have mistakes:\n%s", error,
+                      extra={"event": "settings-refused"})  # fmt: skip
+        service.tell("READY=1")
+
+
+async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callable[[], None], news: _News) -> None:
+    """Put the parts together and run them until there is news.
+
+    Raises:
+        _Reload: there are other settings.
+    """
     # A switch is the fact itself; until it was read, nobody knows.
-    muted = mute_file.read() or settings.panel.mute_switch.pin is not None
+    muted = memory.muted or settings.panel.mute_switch.pin is not None
     reply = Reply(settings.speaker.prebuffer_ms)
-    assistant = Assistant(reply, settings, muted=muted)
-    handle = Handle(kept and kept / "handle.json", settings.assistant.model)
-    link = Link(dialler(settings, secret), _cures(settings), settings.live, handle, assistant)
+    assistant = Assistant(reply, settings, muted=muted, usage=memory.usage)
+    link = Link(dialler(settings, secret), _cures(settings), settings.live, memory.handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
     microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed, closed=muted)
-    mute = Mute(mute_file, microphone, assistant, muted=muted)
-    panel = Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=simulated_pins(settings))
-    assistant.link, assistant.speaker, assistant.light = link, speaker, _StatusLight(panel.light)
-    async with (
-        panel.running(),
-        speaker.running(),
-        microphone.running(),
-        open_to_requests(_directory("RUNTIME_DIRECTORY"), mute.mute),
-    ):
-        if muted and settings.panel.mute_button.pin is settings.panel.mute_switch.pin is None:
-            log.warning(
-                "muted, and there is no button to end that; set panel.mute_button.pin, or remove %s, and start anew",
-                mute_file,
-                extra={"event": "panel", "part": "button"},
-            )  # fmt: skip
+    mute = Mute(memory.mute_file, microphone, assistant, muted=muted)
+    panel = Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=memory.pins)
+    line = StatusLine(
+        panel.light, lambda: status_line(assistant.state, assistant.trouble, link.trouble, link.down_s)
+    )  # fmt: skip
+    assistant.link, assistant.speaker, assistant.light = link, speaker, line
+    assistant.turns.xruns = lambda: microphone.overruns + speaker.underruns
+    parts = Parts(
+        settings=settings, assistant=assistant, link=link, handle=memory.handle, microphone=microphone,
+        speaker=speaker, panel=panel, started_at=memory.started_at, made_at=time.monotonic(),
+    )  # fmt: skip
+    control = _control(parts, mute)
+    async with panel.running(), speaker.running(), microphone.running(), control.listening():
+        if muted:
+            _tell_how_to_unmute(settings, memory)
         assistant.started()
+        ready()
         service.tell("READY=1")
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(mute.run(), name="mute")
-                group.create_task(link.run(), name="link")
-                try:
-                    await asyncio.Event().wait()
-                finally:  # silence first; hanging up takes its time
-                    service.tell("STOPPING=1")
-                    speaker.drop()
-        except* SpeakerdError as failures:
-            raise failures.exceptions[0] from None
+        await _work(parts, mute, memory, news, [line.keep_up, control.run])
+
+
+async def _work(parts: Parts, mute: Mute, memory: _Memory, news: _News, others: Iterable[_Task]) -> None:
+    """Run what the parts do, beside the others, until there is news; then fall silent.
+
+    Raises:
+        _Reload: the news.
+    """
+    end = None
+    microphone, speaker, link = parts.microphone, parts.speaker, parts.link
+    watchdog = Watchdog({
+        "microphone": microphone.why_stuck, "loudspeaker": speaker.why_stuck, "mute": mute.why_stuck,
+        "link": link.why_stuck,
+    })  # fmt: skip
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in (mute.run, link.run, microphone.attend, watchdog.run, memory.usage.run, *others):
+                group.create_task(task(), name=task.__qualname__)
+            try:
+                reload = await news()
+                memory.muted = await mute.rests()
+            except asyncio.CancelledError:
+                log.info("stopping", extra={"event": "stopping"})
+                service.tell("STOPPING=1")
+                raise
+            finally:  # silence first; hanging up takes its time
+                speaker.drop()
+            raise reload
+    except* (SpeakerdError, _Reload) as ends:
+        end = ends.exceptions[0]
+    if end is not None:
+        raise end from None  # not in the block above: out of that, Python 3.11.2 raises a group again
+
+
+def _tell_how_to_unmute(settings: Settings, memory: _Memory) -> None:
+    """Tell where a mute that was there before can be ended no more."""
+    if settings.panel.mute_button.pin is settings.panel.mute_switch.pin is None:
+        log.warning(
+            "muted, and there is no button to end that; set panel.mute_button.pin, or remove %s, and start anew",
+            memory.mute_file,
+            extra={"event": "panel", "part": "button"},
+        )  # fmt: skip
+
+
+def _control(parts: Parts, mute: Mute) -> Control:
+    """Return the socket at which other programs may ask how these parts are, and for the mute."""
+
+    async def muted() -> str | None:
+        if not {"button", "switch"} & set(parts.panel.names) and not parts.assistant.is_muted:
+            raise SpeakerdError(
+                "not muted: there is neither a button nor a switch to un-mute with; "
+                "to have it hear nothing: sudo systemctl stop speakerd"
+            )
+        return await mute.mute()
+
+    async def status() -> str:
+        await asyncio.to_thread(versions)  # a card takes its time when it is asked first
+        return snapshot(parts).as_json()
+
+    return Control(_directory("RUNTIME_DIRECTORY"), muted, status)
+
+
+def _let_go() -> None:
+    """See that no device is still held by a life that is over.
+
+    Raises:
+        HardwareError: a driver has not come back; only the end of the process ends that.
+    """
+    for thread in threading.enumerate():
+        if thread.name in THREADS:
+            raise HardwareError(f"the driver of the {thread.name} does not let go of it, so all begins anew")
 
 
 def _directory(variable: str) -> Path | None:

@@ -74,13 +74,16 @@ async def ask(settings: Settings, secret: str, question: Path, output: Path | No
 async def _converse(
     session: Session, pcm: bytes, send_ms: int, answer: Answer, player: "_Player | None", patience: asyncio.Timeout
 ) -> None:
+    trouble = None
     try:
         async with asyncio.TaskGroup() as group:
             talking = group.create_task(_talk(session, pcm, send_ms, patience), name="question")
             await _listen(session, answer, player, patience)
             talking.cancel()
     except* SpeakerdError as failures:
-        raise failures.exceptions[0] from None
+        trouble = failures.exceptions[0]
+    if trouble is not None:
+        raise trouble from None  # not in the block above: out of that, Python 3.11.2 raises a group again
 
 
 async def _talk(session: Session, pcm: bytes, send_ms: int, patience: asyncio.Timeout) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import Any, Protocol
 
 from speakerd.errors import LinkError
+from speakerd.host.usage_file import UsageFile
 from speakerd.live.events import (
     OUTPUT_RATE,
     Audio,
@@ -16,17 +17,20 @@ from speakerd.live.events import (
     Interrupted,
     Said,
     TurnComplete,
+    Usage,
 )
 from speakerd.live.verdict import Verdict
 from speakerd.settings import Settings
 from speakerd.sound import chimes
 from speakerd.sound.announcer import Announcer
 from speakerd.sound.gate import Gate
-from speakerd.sound.notices import LINK, Notice, notice_of
+from speakerd.sound.notices import LINK, Notice
 from speakerd.sound.reply import Reply
 from speakerd.sound.utterance import Utterance
 from speakerd.stalls import Remedy, Stall, Stalls
 from speakerd.state import Facts, Line, State, state_of
+from speakerd.troubles import LOUDSPEAKER, MICROPHONE, Troubles
+from speakerd.turns import USAGE_S, Turn, Turns
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +52,6 @@ KEPT_BACK_MS = 1_000
 
 SET_UP_S = 10.0
 """How long the light shows that the button asked for provisioning."""
-
-LOST_S = 10.0
-"""A device that is away this long is a person's business: a cable, not a hiccup."""
 
 
 class Uplink(Protocol):
@@ -94,8 +95,10 @@ class Assistant:
     speaker: Voice
     light: Light
 
-    def __init__(self, reply: Reply, settings: Settings, *, muted: bool = False) -> None:
-        """Prepare; nothing is heard or shown before the first call."""
+    def __init__(
+        self, reply: Reply, settings: Settings, *, muted: bool = False, usage: UsageFile | None = None
+    ) -> None:
+        """Prepare; nothing is heard or shown before the first call. ``usage`` counts the tokens of the day."""
         period_ms, language = settings.microphone.period_ms, settings.assistant.language
         self._reply = reply
         self._announcer = Announcer(
@@ -113,21 +116,34 @@ class Assistant:
         self._facts = Facts(starting=True, line=Line.DIALLING, muted=muted)
         self._is_deaf = muted
         self._shown: State | None = None
+        self.since = time.monotonic()
+        """When the state last changed, in seconds of the clock that nobody sets."""
+        self.turns = Turns(settings.price, _tell_turn)
+        self.usage = usage or UsageFile(None)
         self._left_at = float("-inf")
         self._kept_back_ms = 0
         self._is_sounding = False  # the loudspeaker, with whatever it may be
         self._stalls = Stalls()
         self._marked = False  # the utterance is marked where the answer that is under way began
         self._answer_timer: asyncio.TimerHandle | None = None  # runs while an answer is waited for
-        self._lost: dict[str, asyncio.TimerHandle] = {}
-        self._troubles: dict[str, str] = {}
-        self._outage: Notice | None = None  # while there is no connection: why
-        self._outage_timer: asyncio.TimerHandle | None = None
+        self._troubles = Troubles(self._announcer, self._now)
+        self._was_up = False  # there was a connection, some time
+        self._set_up_timer: asyncio.TimerHandle | None = None
 
     @property
     def state(self) -> State:
         """What the speaker is doing."""
         return state_of(self._facts)
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether it is muted, as far as that is shown."""
+        return self._facts.muted
+
+    @property
+    def trouble(self) -> str | None:
+        """What a person must do, in words; None while nobody must do anything."""
+        return self._facts.trouble
 
     def started(self) -> None:
         """Learn that all parts are up; the network need not be."""
@@ -140,10 +156,10 @@ class Assistant:
         if self._is_deaf or self._announcer.is_speaking:
             return  # a period that was on its way here when the button went down, or our own words
         was, talking = self._facts.talking, self._gate.hear(pcm)
-        if (
-            self._utterance.hear(pcm, talking=talking, loud=self._gate.quiet_ms == 0)
-            and self._facts.line is not Line.UP
-        ):
+        loud = self._gate.quiet_ms == 0
+        self.turns.hear(talking=talking, loud=loud)
+        if self._utterance.hear(pcm, talking=talking, loud=loud) and self._facts.line is not Line.UP:
+            self.turns.totals.questions_lost += 1
             log.warning(
                 "what was said without a connection is too old by now, and will not be sent",
                 extra={"event": "question-lost"},
@@ -179,14 +195,16 @@ class Assistant:
         """Learn that the microphone failed, or works (again)."""
         if trouble is not None and self._is_deaf:
             return  # it is, or will be, closed on purpose
-        if trouble is not None and "microphone" not in self._lost:
+        if trouble is not None and not self._troubles.is_lost(MICROPHONE):
             self._expect_no_answer(talking=False, leaving=False)
             self.link.end_sound()
-        self._device("microphone", trouble)
+        self._troubles.device(MICROPHONE, trouble)
 
     def speaker_changed(self, trouble: str | None) -> None:
         """Learn that the loudspeaker failed, or works (again)."""
-        self._device("loudspeaker", trouble)
+        self._troubles.device(LOUDSPEAKER, trouble)
+        if trouble is not None:
+            self.turns.cut()
         self._announcer.free()
 
     def playing_changed(self, playing: bool) -> None:
@@ -199,7 +217,7 @@ class Assistant:
 
     def _is_loud(self) -> bool:
         """Say whether the loudspeaker is in use, or missing."""
-        return self._is_sounding or "loudspeaker" in self._lost
+        return self._is_sounding or self._troubles.is_lost(LOUDSPEAKER)
 
     # The panel.
 
@@ -217,12 +235,10 @@ class Assistant:
 
     def muted(self, *, muted: bool, trouble: str | None) -> None:
         """Learn that the promise is kept, or that it is over; ``trouble`` is what is wrong with it."""
-        if muted:  # the microphone is closed on purpose: whether it is there will show when it is opened again
-            self._announcer.over(Notice.MICROPHONE)
-            if (waiting := self._lost.pop("microphone", None)) is not None:
-                waiting.cancel()
-            self._troubles.pop("microphone", None)
-        self._trouble("mute", trouble, muted=muted)
+        if muted:
+            self._troubles.microphone_closed()
+        self._troubles.note("mute", trouble)
+        self._now(muted=muted)
         if trouble:
             self._announcer.notice(Notice.MUTE)
         else:
@@ -233,6 +249,9 @@ class Assistant:
         """Stop talking, and forget the conversation."""
         log.info("the conversation begins anew, as the button asks", extra={"event": "begin-anew"})
         self.speaker.drop()
+        self.turns.broken_off("begun anew")
+        self.turns.cut()
+        self.turns.forget()
         self._utterance.forget()
         self._expect_no_answer()
         self.link.renew("at the press of the button", restart=True)
@@ -243,7 +262,9 @@ class Assistant:
         log.info("asked to be set up; this version is set up by its settings", extra={"event": "set-up"})
         self._now(setting_up=True)
         self._announcer.notice(Notice.PROVISIONING)
-        asyncio.get_running_loop().call_later(SET_UP_S, self._set_up_is_over)
+        if self._set_up_timer is not None:
+            self._set_up_timer.cancel()
+        self._set_up_timer = asyncio.get_running_loop().call_later(SET_UP_S, self._set_up_is_over)
 
     def _set_up_is_over(self) -> None:
         self._now(setting_up=False)
@@ -253,12 +274,10 @@ class Assistant:
 
     def went_up(self) -> None:
         """Learn that there is a connection, perhaps in the place of another one."""
-        self._outage = None
-        if self._outage_timer is not None:
-            self._outage_timer.cancel()
-            self._outage_timer = None
-        for notice in LINK:
-            self._announcer.over(notice)
+        self.turns.totals.rotations += self._facts.line is Line.UP
+        self.turns.totals.reconnects += self._was_up and self._facts.line is Line.DOWN
+        self._was_up = True
+        self._troubles.connected()
         if self._announcer.is_telling(LINK):
             self.speaker.drop()  # it is not so any more, and who talks now is to be heard
             self._announcer.broken_off()
@@ -266,23 +285,16 @@ class Assistant:
 
     def went_down(self, error: LinkError, what: Verdict) -> None:
         """Learn that there is no connection, and why; nobody is told aloud of one that comes back soon."""
-        self._outage = notice_of(error, what)
-        if self._outage_timer is None:
-            self._outage_timer = asyncio.get_running_loop().call_later(LOST_S, self._tell_outage)
         self._line_changed(Line.DOWN, what.advice or None)
-        if what.advice:
-            self._announcer.notice(self._outage)
-
-    def _tell_outage(self) -> None:
-        # Once for each outage: the dials that fail later may be those between which it comes back.
-        if self._outage is not None:
-            self._announcer.notice(self._outage)
+        self._troubles.disconnected(what)
 
     def _line_changed(self, line: Line, trouble: str | None) -> None:
         # Also a connection that takes the place of another one never goes on with an answer of the former.
         broke_off = not self._reply.is_complete
         self._reply.end_turn()  # what has come of it is still played
+        self.turns.broken_off("connection lost" if line is Line.DOWN else "connection replaced")
         if broke_off:
+            self.turns.totals.answers_lost += 1
             log.warning(
                 "the connection broke in the middle of an answer; the rest of it is lost",
                 extra={"event": "answer-lost"},
@@ -291,7 +303,8 @@ class Assistant:
         self._stalls.connected()
         self._marked = False
         self._expect_no_answer(line=line, leaving=self._facts.leaving and line is Line.UP)
-        self._trouble("link", trouble)
+        self._troubles.note("link", trouble)
+        self._now()
         self._announcer.free()
 
     def is_quiet(self) -> bool:
@@ -302,6 +315,7 @@ class Assistant:
     def to_tell_again(self) -> bytes:
         """Return the sound of the utterance that no server has answered, up to now."""
         again = self._utterance.to_tell_again()
+        self.turns.totals.told_again += bool(again)
         if again and not self._facts.talking and self._utterance.talked_ms >= TALK_MS:
             self._expect_answer()
         return again
@@ -313,9 +327,11 @@ class Assistant:
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
         self._left_at = time.monotonic()
+        self.turns.totals.bytes_up += octets
         if self._facts.muted:
             log.error("%d bytes of sound left although the speaker is muted", octets, extra={"event": "self-check"})
-            self._trouble("mute", "sound left although the speaker is muted: pull its plug, and report this")
+            self._troubles.note("mute", "sound left although the speaker is muted: pull its plug, and report this")
+            self._now()
 
     def happened(self, event: Event) -> None:
         """Act on what the server said."""
@@ -324,17 +340,24 @@ class Assistant:
         stall = self._stalls.judge(event, asked=asked, talking=not hushed)
         match event:
             case Audio(pcm, rate):
+                self.turns.totals.bytes_down += len(pcm)
                 if rate != OUTPUT_RATE:
-                    log.warning("a piece of the reply has %d Hz and cannot be played", rate)
+                    log.warning(
+                        "a piece of the reply has %d Hz and cannot be played",
+                        rate,
+                        extra={"event": "message-skipped"},
+                    )
                 elif not self._reply.write(pcm):
                     log.debug("%d bytes of a reply that was cut off arrived late and are dropped", len(pcm))
                 else:
+                    self.turns.answer(len(pcm) / 2 / OUTPUT_RATE)
                     self._answer_sounds(hushed=hushed)
             case GenerationComplete():
                 self._reply.complete()
                 self._announcer.free()
             case Interrupted():
                 dropped = self.speaker.drop()
+                self.turns.interrupted()
                 log.info(
                     "interrupted; %d ms of the reply stay unsaid",
                     dropped,
@@ -351,12 +374,13 @@ class Assistant:
                     self._expect_no_answer()
                 if waiting_for_input:
                     self._utterance.answered()
-                log.info(
-                    "turn complete%s", f" ({reason})" if reason else "", extra={"event": "turn", "reason": reason}
-                )
-            case Heard(text) | Said(text) if self._transcripts:
-                who = "heard" if isinstance(event, Heard) else "said"
-                log.info("%s: %s", who, text, extra={"event": f"transcript-{who}"})
+                self._turn_complete(reason)
+            case Usage(prompt, response):
+                self.usage.add(prompt, response, self.turns.usage(event))
+            case Heard(text) if self._transcripts:
+                log.info("heard: %s", text, extra={"event": "transcript-heard"})
+            case Said(text) if self._transcripts:
+                log.info("said: %s", text, extra={"event": "transcript-said"})
         if stall is not None:
             self._stalled(stall)
 
@@ -372,15 +396,25 @@ class Assistant:
             if self._utterance.talked_ms < TALK_MS:
                 self._expect_no_answer(waiting=self._facts.waiting)
 
+    def _turn_complete(self, reason: str | None) -> None:
+        """Have the turn told as soon as it is played and its tokens are counted."""
+        self.turns.complete(reason)
+        if self._troubles.is_lost(LOUDSPEAKER):
+            self.turns.cut()  # or it would wait for ever
+        asyncio.get_running_loop().call_later(USAGE_S, self.turns.settle)
+
     # What follows.
 
     def _now(self, **changes: Any) -> None:
         """Change facts, and show the state where it changes with them."""
-        self._facts = dataclasses.replace(self._facts, **changes)
+        was_playing = self._facts.playing
+        self._facts = dataclasses.replace(self._facts, **changes, trouble=str(self._troubles) or None)
+        if self._facts.playing is not was_playing:
+            self.turns.sounding(self._facts.playing)
         state = self.state
         if state is self._shown:
             return
-        self._shown = state
+        self._shown, self.since = state, time.monotonic()
         self.light.show(state)
         log.info("%s", state.value, extra={"event": "state", "state": state.value})
 
@@ -399,10 +433,16 @@ class Assistant:
     def _stalled(self, stall: Stall) -> None:
         """Do something about a question that came to nothing."""
         remedy = self._stalls.failed(stall)
+        self.turns.stalled(stall)
         level = logging.INFO if remedy is Remedy.NOTHING else logging.WARNING
         count = self._stalls.counts[stall]
-        fields = {"stall": stall.name.lower(), "remedy": remedy.name.lower(), "count": count}
-        log.log(level, "%s; tried: %s", stall.value, remedy.value, extra={"event": "stall", **fields})
+        log.log(
+            level,
+            "%s; tried: %s",
+            stall.value,
+            remedy.value,
+            extra={"event": "stall", "stall": stall.name.lower(), "remedy": remedy.name.lower(), "count": count},
+        )
         match remedy:
             case Remedy.NUDGE:
                 self._expect_answer()
@@ -414,33 +454,6 @@ class Assistant:
                 self._expect_no_answer()
                 self._utterance.answered()  # as well as it can be
 
-    def _device(self, name: str, trouble: str | None) -> None:
-        """Tell of a device once each way, and call a person where it stays away."""
-        waiting = self._lost.pop(name, None)
-        if trouble is None:
-            if name == "microphone":
-                self._announcer.over(Notice.MICROPHONE)
-            if waiting is not None:
-                waiting.cancel()
-                log.info("the %s works again", name, extra={"event": "device-back", "device": name})
-            self._trouble(name, None)
-            return
-        if waiting is None:
-            log.warning("%s", trouble, extra={"event": "device-lost", "device": name})
-            loop = asyncio.get_running_loop()
-            waiting = loop.call_later(LOST_S, self._call_for_help, name, trouble)
-        self._lost[name] = waiting
 
-    def _call_for_help(self, name: str, trouble: str) -> None:
-        log.error("the %s does not come back by itself: %s", name, trouble, extra={"event": "device-missing"})
-        if name == "microphone":
-            self._announcer.notice(Notice.MICROPHONE)
-        self._trouble(name, trouble)
-
-    def _trouble(self, where: str, trouble: str | None, **changes: Any) -> None:
-        """Note what a person must do about a part of the speaker, or that nothing must be done any more."""
-        if trouble is None:
-            self._troubles.pop(where, None)
-        else:
-            self._troubles[where] = trouble
-        self._now(trouble="; ".join(self._troubles.values()) or None, **changes)
+def _tell_turn(turn: Turn) -> None:
+    log.info("%s", turn, extra={"event": "turn", **dataclasses.asdict(turn)})

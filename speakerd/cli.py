@@ -6,8 +6,10 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +26,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command that the words name; return its exit status: 0, 1 failed, 2 misused, 78 bad settings."""
-    arguments = _parser().parse_args(words)
+    arguments = _parser().parse_args(_moments_last(sys.argv[1:] if words is None else words))
     command: Command = arguments.command
     try:
         return command(arguments)
@@ -42,9 +44,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _moments_last(words: Sequence[str]) -> Sequence[str]:
+    """Return the words with a moment such as -5min, which argparse takes for an option, where it does not."""
+    moments = [word for word in words if re.match(r"-\d", word)] if list(words[:1]) == ["explain"] else []
+    return [*(word for word in words if word not in moments), "--", *moments] if moments else words
+
+
 def _complain(*lines: str) -> None:
+    from speakerd.host.log import stderr_is_journal
+
+    mark = "<3>" if stderr_is_journal() else ""  # an error, as the service manager reads it (sd-daemon(3))
     for line in lines:
-        print(f"speakerd: {line}", file=sys.stderr)
+        print(f"{mark}speakerd: {line}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +82,30 @@ def _parser() -> argparse.ArgumentParser:
     add("devices", _devices, "list microphones and loudspeakers by names that stay the same", settings=False)
     panel = add("panel", _panel, "try the panel: show what the light means, and tell what the button hears")
     panel.add_argument("--boards", action="store_true", help="list the boards whose pins are known instead")
+    doctor = add("doctor", _doctor, "look at everything, from the key to the microphone, and say what is wrong")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.add_argument("--quiet", action="store_true", help="play nothing")
+    doctor.add_argument("--runtime", type=Path, metavar="DIR", help="where the running speaker listens")
+    summary = "say why it was silent, slow, cut off or offline, from the journal"
+    explain = add("explain", _explain, summary, settings=False)
+    explain.add_argument(
+        "when", nargs="*", metavar="WHEN",
+        help='the time, such as 19:42, "yesterday 19:42", "10min ago" or -5min (default: the last turn or trouble)',
+    )  # fmt: skip
+    explain.add_argument("--json", action="store_true", help="print it as JSON")
+    explain.add_argument(
+        "--file", type=Path, action="append", default=[], metavar="FILE",
+        help="read this file of a journal; may be given more than once",
+    )  # fmt: skip
+    explain.add_argument("--directory", type=Path, metavar="DIR", help="read the journal in this directory")
+    status = add("status", _status, "say how the running speaker is", settings=False)
+    status.add_argument("--runtime", type=Path, metavar="DIR", help="where it listens (default: /run/speakerd)")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print it as JSON")
+    form.add_argument("--metrics", action="store_true", help="print it as OpenMetrics, for Prometheus")
+    form.add_argument(
+        "--scrape", action="store_true", help="answer an HTTP request with the metrics; for speakerd-metrics.socket"
+    )
     mute = add("mute", _mute, "mute the running speaker; only its own button un-mutes it", settings=False)
     mute.add_argument("--runtime", type=Path, metavar="DIR", help="where it listens (default: /run/speakerd)")
     question = add("ask", _ask, "ask a question from a sound file and play the answer")
@@ -115,11 +150,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # until the event loop takes them over
     from speakerd.app import run
-    from speakerd.host.log import set_up
 
-    settings = _settings(arguments)
-    set_up(settings.log)
-    return run(settings)
+    return run(lambda: _settings(arguments))
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -170,6 +202,47 @@ def _panel(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     set_up(settings.log)
     return run_until_signal(try_panel(settings, partial(print, flush=True)))
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from speakerd.doctor.doctor import Visit, run
+
+    visit = Visit.of(arguments.config, arguments.runtime, quiet=arguments.quiet)
+    return run(visit, print, json=arguments.json)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from speakerd.explain.explain import explain
+    from speakerd.explain.reading import Journal
+    from speakerd.explain.report import as_json, as_text
+
+    journal = Journal(arguments.file, arguments.directory)
+    found = explain(journal, " ".join(arguments.when))
+    print(as_json(found) if arguments.json else as_text(found, sys.stdout.encoding))
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from speakerd.host.control import DIRECTORY, ask_for_status
+    from speakerd.status.status import Status
+
+    runtime = arguments.runtime or DIRECTORY
+    if arguments.scrape:
+        from speakerd.status.scrape import answer
+
+        return answer(sys.stdin.buffer, sys.stdout.buffer, runtime)
+    said = ask_for_status(runtime)
+    if arguments.json:
+        print(said)
+    elif arguments.metrics:
+        from speakerd.status.metrics import metrics
+
+        print(metrics(Status.of(said)), end="")
+    else:
+        from speakerd.status.page import render
+
+        print(render(Status.of(said), time.time()))
+    return 0
 
 
 def _mute(arguments: argparse.Namespace) -> int:

@@ -37,20 +37,40 @@ class Cure(enum.Enum):
     CLOCK = "the clock is set"
 
 
+class Cause(enum.Enum):
+    """Why there is no connection, as coarsely as a person wants to hear it."""
+
+    OFFLINE = "offline"  # there is no internet
+    SERVICE = "service"  # the internet is there, the service does not answer
+    KEY = "key"  # the key, or the token, is refused
+    LOGIN = "login"  # the network shows a page for a log-in
+    QUOTA = "quota"  # the service has given as much as it gives
+    SETTINGS = "settings"  # the service refuses the model, or other settings
+    CLOCK = "clock"  # the clock is wrong, so that no certificate is valid
+
+
 class LinkError(SpeakerdError):
     """The connection to the Live API could not be made, or was lost.
 
     ``code`` is the WebSocket close code (1000 and up) or the HTTP status at the upgrade (below 1000); None where it
     failed before either. ``reason`` is what the server said, as it said it. ``cure`` is what would end
-    the failure, where that is known. ``advice`` is what only a person can do about it, where that is
-    known on the spot.
+    the failure, where that is known. ``advice`` is what only a person can do about it, and ``cause`` why, where
+    these are known on the spot.
     """
 
     def __init__(
-        self, text: str, *, code: int | None = None, reason: str = "", cure: Cure | None = None, advice: str = ""
+        self,
+        text: str,
+        *,
+        code: int | None = None,
+        reason: str = "",
+        cure: Cure | None = None,
+        advice: str = "",
+        cause: Cause | None = None,
     ) -> None:
         super().__init__(text)
         self.code = code
         self.reason = reason
         self.cure = cure
         self.advice = advice
+        self.cause = cause

@@ -106,11 +106,11 @@ def _words(error: Any, schema: Schema) -> str:
 def _unknown(key: str, section: Where, schema: Schema) -> str:
     here = _names(_find(schema, section) or {})
     wanted = key.lower().replace("-", "_")
-    if near := difflib.get_close_matches(wanted, here, n=1):
-        return f"unknown setting; did you mean {near[0]}?"
     homes: dict[str, list[str]] = {}
     for where in _all(schema, ()):
         homes.setdefault(str(where[-1]), []).append(name(where[:-1]) or "the top level")
+    if wanted not in homes and (near := difflib.get_close_matches(wanted, here, n=1)):
+        return f"unknown setting; did you mean {near[0]}?"
     if near := difflib.get_close_matches(wanted, homes, n=1, cutoff=0.75):
         return f"unknown setting here; did you mean {near[0]} in {_or(homes[near[0]])}?"
     return f"unknown setting; remove it (there is {', '.join(here)})" if here else "unknown setting; remove it"

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 STORE_S = 5.0
 """How long a disk may take to keep a byte; one that is dying takes for ever."""
 
+STUCK_S = 15.0
+"""To keep the promise takes as long as the microphone and the disk are given for it, which is less."""
+
 LOOK_S = 60.0
 """How often the kernel is asked whether a closed microphone is still closed."""
 
@@ -107,16 +110,33 @@ class Mute:
         # One that was not moved while it could not be read changes nothing.
         self._want(muted=before if before is not None and muted is was else muted)
 
+    def why_stuck(self) -> str | None:
+        """Return why the mute counts as stuck, if it does: what was asked for is neither done nor given up."""
+        if self._settled.is_set() or time.monotonic() - self._changed_at <= STUCK_S:
+            return None
+        return "the mute neither takes effect nor fails"
+
     async def mute(self) -> str | None:
         """Mute, from wherever that is asked for; return when the promise is kept, with what is wrong with it."""
         self._want(muted=True)
         await self._settled.wait()
         return self.trouble if self._wanted else "the button ended that at once"
 
+    async def rests(self) -> bool:
+        """Wait until what was asked for is so, and return whether that is the mute.
+
+        A finger that is on the button, and may ask for the mute when it is taken off, has asked for it.
+        """
+        if self._asked_for:
+            self._want(muted=True)
+        await self._settled.wait()
+        return self._wanted
+
     async def run(self) -> NoReturn:
         """Keep the promise, and see that it stays kept."""
         if self._file.is_new() and (why := await self._store(muted=self._wanted)):
-            log.warning("a mute would not outlast a restart: the disk keeps nothing (%s)", why)
+            log.warning("a mute would not outlast a restart: the disk keeps nothing (%s)", why,
+                        extra={"event": "mute-not-kept", "muted": self._wanted})  # fmt: skip
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
@@ -167,7 +187,8 @@ class Mute:
         self.trouble = None
         self._owner.muted(muted=False, trouble=None)
         if why := await self._store(muted=False):
-            log.warning("at its next start it will be muted: the disk does not keep that it is not (%s)", why)
+            log.warning("at its next start it will be muted: the disk does not keep that it is not (%s)", why,
+                        extra={"event": "mute-not-kept", "muted": False})  # fmt: skip
         if self._wanted:
             return  # the button was pressed again meanwhile
         self._tell("not muted: the microphone is open", muted=False)

@@ -44,7 +44,7 @@ async def try_panel(settings: Settings, say: Callable[[str], None]) -> NoReturn:
         if not panel.parts:
             raise SpeakerdError("nothing of the panel works")
         if "light" in panel.parts:
-            await _show_all(panel, say, coloured=settings.panel.led.pin is None)
+            await _show_all(panel, say, coloured=settings.panel.led.coloured)
         say("now press the button, or move the switch; Ctrl-C ends this")
         await asyncio.Event().wait()
     raise AssertionError

@@ -320,8 +320,25 @@ class MuteSwitch(_Input):
     """A switch that stays where it is put, in place of a button: its position says whether the speaker is muted."""
 
 
+class DotStar(_Section):
+    """Addressable LEDs with a clock, such as APA102 and SK9822, in one row; all of them show the same."""
+
+    data: int | None = Field(
+        default=None, description="The GPIO number of the wire for their data; null is none.", ge=0, le=53
+    )
+    clock: int | None = Field(default=None, description="The GPIO number of the wire for their clock.", ge=0, le=53)
+    # 32 take half an ampere at the brightness that they are given: more than a board has to spare.
+    count: int = Field(default=3, description="How many there are.", ge=1, le=32)
+
+    @model_validator(mode="after")
+    def _two_wires_or_none(self) -> Self:
+        if (self.data is None) != (self.clock is None):
+            raise ContradictionError("data and clock must both be set, or neither", ("data",), ("clock",))
+        return self
+
+
 class Led(_Section):
-    """The light: one LED at pin, or one of three colours at red, green and blue."""
+    """The light: one LED at pin, one of three colours at red, green and blue, or a row of them at dotstar."""
 
     pin: int | None = Field(
         default=None, description="The GPIO number of an LED of one colour; null is none.", ge=0, le=53
@@ -333,6 +350,17 @@ class Led(_Section):
         default="high", description="The level at which it shines: high, or low, as with a common anode."
     )
     brightness: int = Field(default=100, description="How bright it is at most, in percent.", ge=1, le=100)
+    dotstar: DotStar = DotStar()
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a light."""
+        return self.pin is not None or self.coloured
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it has three colours."""
+        return self.red is not None or self.dotstar.data is not None
 
     @model_validator(mode="after")
     def _it_has_one_colour_or_three(self) -> Self:
@@ -344,6 +372,10 @@ class Led(_Section):
             missing = [name for name in colours if name not in given]
             text = f"with {given[0]}, {' and '.join(missing)} must be set as well"
             raise ContradictionError(text, (given[0],), *((name,) for name in missing))
+        others = given or (["pin"] if self.pin is not None else [])
+        if others and self.dotstar.data is not None:
+            text = f"{others[0]} and dotstar must not both be set"
+            raise ContradictionError(text, (others[0],), ("dotstar", "data"))
         return self
 
 
@@ -415,6 +447,27 @@ class QuietHours(_Section):
         return at >= self.begin or at < self.end
 
 
+class Price(_Section):
+    """What tokens are taken to cost, for estimates; your bill is what counts."""
+
+    # The defaults are what others report for Gemini 3.1 and 3.8 Live, on the paid tier.
+    audio_in: float = Field(
+        default=3.00,
+        description="US dollars per million tokens of sound sent, as on https://ai.google.dev/gemini-api/docs/pricing.",
+        ge=0,
+        le=1000,
+    )
+    audio_out: float = Field(
+        default=12.00, description="The same for a million tokens of the model's voice.", ge=0, le=1000
+    )
+    text_in: float = Field(
+        default=0.75, description="The same for a million tokens of text sent, such as instructions.", ge=0, le=1000
+    )
+    text_out: float = Field(
+        default=4.50, description="The same for a million tokens of text that the model makes.", ge=0, le=1000
+    )
+
+
 class Log(_Section):
     """What the journal gets."""
 
@@ -438,6 +491,7 @@ class Settings(_Section):
     panel: Panel = Panel()
     sounds: Sounds = Sounds()
     quiet_hours: QuietHours = QuietHours()
+    price: Price = Price()
     log: Log = Log()
 
     _places: dict[Where, Place] = PrivateAttr(default_factory=dict)

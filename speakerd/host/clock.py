@@ -1,6 +1,7 @@
 """The clock on the wall, which a board without a battery sets only when it has found the network."""
 
 import asyncio
+import datetime as dt
 import time
 
 STEP_S = 1.0
@@ -8,6 +9,11 @@ STEP_S = 1.0
 
 POLL_S = 1.0
 """Between two looks; os.timerfd_create, which could be told of a step, is only there from Python 3.13 on."""
+
+
+def local_time() -> dt.datetime:
+    """Return the time that it shows."""
+    return dt.datetime.now().astimezone()
 
 
 class Clock:

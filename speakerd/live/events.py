@@ -94,11 +94,17 @@ class Resumable:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens counted for the turn so far; the prompt holds the whole conversation again."""
+    """Tokens that are billed; the prompt holds the whole conversation again.
+
+    A turn may have several of these, and their sum is what was billed, to 3 % (https://discuss.ai.google.dev/t/173248).
+    Thoughts are counted as a part of the response. Of both it says how much was text; what is not text is sound.
+    """
 
     prompt: int
     response: int
     total: int
+    prompt_text: int = 0
+    response_text: int = 0
 
 
 Event = (
@@ -120,11 +126,13 @@ def events_of(message: types.LiveServerMessage) -> list[Event]:
     """Return what a message says, in the order in which it must be acted on.
 
     One message may state several facts. An interruption comes first, because the audio beside it is
-    already unwanted; the end of the turn comes last, because the audio beside it is not.
+    already unwanted; the end of the turn comes last, because the audio and the tokens beside it belong to it.
     """
     events: list[Event] = []
     if content := message.server_content:
         events += _content(content)
+    if usage := message.usage_metadata:
+        events += _usage(usage)
     if message.tool_call:
         calls = message.tool_call.function_calls or []
         events += [ToolCall(c.id, c.name or "", c.args or {}) for c in calls if c.id]
@@ -135,11 +143,23 @@ def events_of(message: types.LiveServerMessage) -> list[Event]:
         events.append(Resumable(update.new_handle))
     if message.go_away:
         events.append(GoingAway(_seconds(message.go_away.time_left)))
-    if usage := message.usage_metadata:
-        counts = (usage.prompt_token_count, usage.response_token_count, usage.total_token_count)
-        if any(counts):
-            events.append(Usage(*(count or 0 for count in counts)))
+    events.sort(key=lambda event: isinstance(event, TurnComplete))
     return events
+
+
+def _usage(usage: types.UsageMetadata) -> list[Event]:
+    prompt, response = usage.prompt_token_count or 0, usage.response_token_count or 0
+    thoughts, total = usage.thoughts_token_count or 0, usage.total_token_count or 0
+    if not (prompt or response or thoughts or total):
+        return []
+    prompt_text = min(_text(usage.prompt_tokens_details), prompt)
+    response_text = min(_text(usage.response_tokens_details), response) + thoughts
+    return [Usage(prompt, response + thoughts, total, prompt_text, response_text)]
+
+
+def _text(details: list[types.ModalityTokenCount] | None) -> int:
+    """Return how many of the tokens are text."""
+    return sum(detail.token_count or 0 for detail in details or [] if detail.modality == "TEXT")
 
 
 def _content(content: types.LiveServerContent) -> list[Event]:

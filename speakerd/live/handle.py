@@ -18,6 +18,7 @@ class Handle:
         """Take up the handle in ``file``, if it is still valid and was given by the same model."""
         self._file = file
         self._model = model
+        self._given_at = 0.0
         self._handle = self._read()
 
     @property
@@ -25,9 +26,14 @@ class Handle:
         """The handle, or None for a new conversation."""
         return self._handle
 
+    @property
+    def age_s(self) -> float | None:
+        """How long ago the server gave it, in seconds; None for a new conversation."""
+        return None if self._handle is None else max(time.time() - self._given_at, 0.0)
+
     def keep(self, handle: str) -> None:
         """Go on with this one from now on."""
-        self._handle = handle
+        self._handle, self._given_at = handle, time.time()
         self._write()
 
     def forget(self) -> None:
@@ -40,15 +46,16 @@ class Handle:
             return None
         try:
             kept = json.loads(self._file.read_text())
-            fresh = 0 <= time.time() - kept["at"] < VALID_S and kept["model"] == self._model
+            self._given_at = float(kept["at"])
+            fresh = 0 <= time.time() - self._given_at < VALID_S and kept["model"] == self._model
             return str(kept["handle"]) if fresh and kept["handle"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None  # a first start, or a file cut short by a power cut: the conversation is new
 
     def _write(self) -> None:
         if self._file is None:
             return
-        text = json.dumps({"handle": self._handle, "model": self._model, "at": time.time()})
+        text = json.dumps({"handle": self._handle, "model": self._model, "at": self._given_at})
         unfinished = self._file.with_suffix(".new")
         # A disk that is full or read-only costs the memory of a restart, and nothing else.
         with contextlib.suppress(OSError):

@@ -9,10 +9,7 @@ from speakerd.settings import Settings
 CREDENTIAL = "gemini-api-key"
 VARIABLE = "GEMINI_API_KEY"
 
-HOW_TO_GIVE_A_KEY = (
-    f"get a key at https://aistudio.google.com/apikey, then run: export {VARIABLE}=YOUR_KEY "
-    f"(a service: give the unit LoadCredential={CREDENTIAL}:FILE)"
-)
+WHERE_KEYS_ARE = "https://aistudio.google.com/apikey"
 
 AUTHORIZATION_CREDENTIAL = "token-authorization"
 AUTHORIZATION_VARIABLE = "SPEAKERD_TOKEN_AUTHORIZATION"
@@ -45,9 +42,9 @@ def read_key() -> str:
     """
     key, source = _read(CREDENTIAL, VARIABLE)
     if not key:
-        raise SettingsError([f"no API key in {source}: {HOW_TO_GIVE_A_KEY}"])
+        raise SettingsError([f"no API key in {source}: {_how_to_give(CREDENTIAL, VARIABLE)}"])
     if not _may_be_secret(key) or " " in key:
-        raise SettingsError([f"what is in {source} is not an API key: {HOW_TO_GIVE_A_KEY}"])
+        raise SettingsError([f"what is in {source} is not an API key: {_how_to_give(CREDENTIAL, VARIABLE)}"])
     return key
 
 
@@ -59,19 +56,43 @@ def _read_authorization() -> str:
     return value
 
 
+def _how_to_give(credential: str, variable: str) -> str:
+    """Return how whoever runs us gives us a key."""
+    if not _is_service():
+        return f"get a key at {WHERE_KEYS_ARE}, then run: export {variable}=YOUR_KEY"
+    return (
+        f"get a key at {WHERE_KEYS_ARE}, then run: sudo speakerd setup; "
+        f"or: sudo systemd-creds encrypt --name={credential} - /etc/credstore.encrypted/{credential}, "
+        "paste the key and press Ctrl-D twice, then: sudo systemctl restart speakerd"
+    )
+
+
+def _is_service() -> bool:
+    return bool({"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} & os.environ.keys())
+
+
 def _may_be_secret(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text) <= LONGEST
 
 
 def _read(credential: str, variable: str) -> tuple[str, str]:
     """Return a secret, without what came with it when it was pasted, and where it is from."""
+    raw, source = _credential(credential), f"the credential {credential}"
+    if raw is None and (variable in os.environ or not _is_service()):
+        raw, source = os.environ.get(variable), variable
+    return (raw or "").strip().strip("\"'").strip(), source
+
+
+def _credential(name: str) -> str | None:
+    """Return as much of a credential as shows whether it can be a secret; None where there is none."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(directory) / credential if directory else None
-    if path is None or not path.exists():
-        raw, source = os.environ.get(variable, ""), variable
-    else:
-        try:
-            raw, source = path.read_bytes()[:4096].decode("ascii", "replace"), f"the credential {credential}"
-        except OSError as error:
-            raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return raw.strip().strip("\"'").strip(), source
+    if not directory:
+        return None
+    try:
+        with (Path(directory) / name).open("rb") as file:
+            return file.read(4 * LONGEST).decode("ascii", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        text = f"the credential {name} cannot be read: {error.strerror}; store it anew: sudo speakerd setup"
+        raise SettingsError([text]) from error

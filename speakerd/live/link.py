@@ -59,6 +59,9 @@ EARLY_S = 60.0
 SOON_S = 10.0
 """What a server that hangs up "soon" is taken to mean."""
 
+STUCK_S = 60.0
+"""Without a connection something is tried, or given up, within the longest pause, the longest dial, and this."""
+
 Dial = Callable[[str | None], AbstractAsyncContextManager["Session"]]
 """Opens a connection, with a handle or without."""
 
@@ -111,6 +114,8 @@ class Link:
         self._owner = owner
         self._send_bytes = settings.send_ms * INPUT_RATE // 1000 * 2
         self._session: Session | None = None
+        self.trouble: str | None = None
+        """Why there is no connection, in words, as soon as that is known."""
         self._outbox: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
         self._grace_until = 0.0  # until then, sound may wait behind a sentence that is told again
         self._unsent = bytearray()
@@ -125,6 +130,24 @@ class Link:
         self._handle_is_fresh = False  # nothing was said since the server gave it
         self._hushes = 0
         self._renewals: asyncio.Queue[_Rotation] = asyncio.Queue()
+
+    @property
+    def down_s(self) -> float:
+        """For how many seconds there has been no connection; 0 while there is one."""
+        return 0.0 if self._session is not None else time.monotonic() - self._since
+
+    @property
+    def up_s(self) -> float | None:
+        """For how many seconds there has been this connection; None while there is none."""
+        return None if self._session is None else time.monotonic() - self._dialled_at
+
+    def why_stuck(self) -> str | None:
+        """Return why the line counts as stuck, if it does; one that dials in vain does not."""
+        settings = self._settings
+        longest = max(LONG_WAIT_S, settings.retry.longest) + settings.connect_timeout + STUCK_S
+        if self._session is not None or time.monotonic() - max(self._dialled_at, self._since) <= longest:
+            return None
+        return "the line has neither a connection nor a try for one"
 
     def send(self, pcm: bytes) -> None:
         """Take a period of the room's sound; without a connection it is not kept here."""
@@ -189,7 +212,6 @@ class Link:
                     up_at = self._dialled_at = time.monotonic()  # whatever a dial waits for comes before the server
                     self._came_up(session, resumed=resumed, why=why)
                     why = await self._converse(session)
-                    self._since = time.monotonic()
                 await self._let_the_server_rest(up_at)
             except LinkError as error:
                 why = ""
@@ -199,7 +221,7 @@ class Link:
 
     async def _converse(self, session: Session) -> str:
         """Talk until the connection is to be replaced; return on what occasion."""
-        occasion = ""
+        occasion, lost = "", None
         try:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._listen(session), name="events")
@@ -207,13 +229,16 @@ class Link:
                 together.create_task(self._grow_old(session), name="rotation")
                 together.create_task(self._renewed(), name="renewal")
         except* LinkError as group:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
+            lost = group.exceptions[0]
         except* _Rotation as group:
             occasion = str(group.exceptions[0])
             if any(isinstance(rotation, _Rotation) and rotation.restart for rotation in group.exceptions):
                 self._handle.forget()
         finally:
-            self._session = None
+            self._session, self._since = None, time.monotonic()
+        if lost is not None:
+            # Not in the block above: out of that, Python 3.11.2, which Debian 12 has, raises a group again.
+            raise lost from lost.__cause__
         return occasion
 
     async def _let_the_server_rest(self, up_at: float) -> None:
@@ -235,7 +260,10 @@ class Link:
                     self._handle_is_fresh = False
                 case ToolCall():
                     self._handle_is_fresh = False
-                    log.warning("the model asks for a function that this device does not have; refused")
+                    log.warning(
+                        "the model asks for a function that this device does not have; refused",
+                        extra={"event": "function-refused"},
+                    )
                     await session.refuse(event)
                 case GoingAway(seconds):
                     until = time.monotonic() + (SOON_S if seconds is None else seconds)
@@ -302,12 +330,13 @@ class Link:
         self._going_away.clear()
         self._handle_is_fresh = resumed
         self._renewals = asyncio.Queue()
-        self._session = session
+        self._session, self.trouble = session, None
         gap = time.monotonic() - self._since
         how = "conversation resumed" if resumed else "new conversation"
         if why:
             log.info("connection replaced %s, %s, %.0f ms without one", why, how, gap * 1000,
-                     extra={"event": "link-rotated", "resumed": resumed, "seconds": round(gap, 3)})  # fmt: skip
+                     extra={"event": "link-rotated", "resumed": resumed, "seconds": round(gap, 3),
+                            "occasion": why})  # fmt: skip
         else:
             after = f" after {gap:.1f} s" if self._failures else ""
             log.info("connected: %s%s", how, after,
@@ -323,18 +352,16 @@ class Link:
             seconds = len(again) / 2 / INPUT_RATE
             self._grace_until = time.monotonic() + STALE_S + seconds
             text = "the sentence that was not answered is told again: %.1f s"
-            log.info(text, seconds, extra={"event": "told-again", "seconds": seconds})
+            log.info(text, seconds, extra={"event": "told-again", "seconds": round(seconds, 3)})
         for pcm in _pieces(again or self._owner.just_heard(), self._send_bytes):
             self._put(pcm)
 
     def _went_down(self, error: LinkError, resumed: bool, up_at: float | None) -> Verdict:
         """Tell everybody, once for each outage; return what to do."""
         now = time.monotonic()
-        if up_at is not None:
-            self._since = now
-            # A server that accepts and hangs up has not earned a quick return.
-            if now - up_at >= self._settings.retry.healthy_after:
-                self._failures = self._chokes = 0
+        # A server that accepts and hangs up has not earned a quick return.
+        if up_at is not None and now - up_at >= self._settings.retry.healthy_after:
+            self._failures = self._chokes = 0
         self._failures += 1
         self._chokes += blames_the_server(error, during_setup=up_at is None)
         what = verdict(error, resumed=resumed, during_setup=up_at is None, failures=self._chokes)
@@ -346,12 +373,23 @@ class Link:
         news = what.advice or str(error.code or error)  # the service puts a new number into each text
         first = up_at is not None or news not in self._told
         self._told.add(news)
+        self.trouble = what.advice or str(error)
         level = logging.DEBUG if not first else logging.ERROR if what.next is Next.PERSON else logging.WARNING
-        advice = f"; {what.advice}" if what.advice else ""
-        text, event = ("disconnected", "link-lost") if up_at is not None else ("cannot connect", "link-refused")
-        log.log(level, "%s: %s%s", text, error, advice, extra={"event": event, "code": error.code})
+        self._tell(level, error, what, None if up_at is None else now - up_at)
         self._owner.went_down(error, what)
         return what
+
+    def _tell(self, level: int, error: LinkError, what: Verdict, age: float | None) -> None:
+        """Tell of a connection that was lost at this age, or of one that never was."""
+        code, following, advice = error.code, what.next.value, what.advice or None
+        words = f"{error}; {advice}" if advice else str(error)
+        if age is None:
+            log.log(level, "cannot connect: %s", words,
+                    extra={"event": "link-refused", "code": code, "next": following, "advice": advice})  # fmt: skip
+        else:
+            log.log(level, "disconnected: %s", words,
+                    extra={"event": "link-lost", "code": code, "next": following, "age": round(age, 1),
+                           "advice": advice})  # fmt: skip
 
     async def _pause(self, error: LinkError, what: Verdict, *, resuming: bool) -> None:
         """Wait before the next dial; news that the network is back cut it short."""

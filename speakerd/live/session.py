@@ -127,7 +127,7 @@ class Session:
             else:
                 continue
             if not bad_frames:
-                log.warning("%s", complaint)
+                log.warning("%s", complaint, extra={"event": "message-skipped"})
             bad_frames += 1
             if bad_frames >= MAX_BAD_FRAMES:
                 raise LinkError(f"{bad_frames} messages in a row were of no use: {complaint}", code=code)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from speakerd.errors import Cure, LinkError
+from speakerd.errors import Cause, Cure, LinkError
 from speakerd.host.program import LONGEST, Printed, printed_by
 from speakerd.live.trouble import trouble
 from speakerd.live.verdict import refuses_credentials
@@ -120,7 +120,8 @@ class Tokens:
         if refused and fresh and not was_up:
             source = "live.token.url" if self._source.url is not None else "live.token.command"
             advice = f"check the key and the clock of the machine behind {source}: its new token was refused"
-            return LinkError(f"the token was refused ({error.code})", code=error.code, advice=advice)
+            text = f"the token was refused ({error.code})"
+            return LinkError(text, code=error.code, advice=advice, cause=Cause.KEY)
         if refused or (suspect and error.code in (1007, 1008)):
             return LinkError(f"the token is not good any more ({error.code}); a new one is fetched")
         return None
@@ -208,7 +209,8 @@ def _browser() -> httpx2.AsyncClient:
 def _of_http(status: int) -> LinkError:
     text = f"live.token.url answers HTTP {status}"
     if status in (401, 403):
-        return _hopeless(text, "check the credential token-authorization, or SPEAKERD_TOKEN_AUTHORIZATION")
+        advice = "check the credential token-authorization, or SPEAKERD_TOKEN_AUTHORIZATION"
+        return _hopeless(text, advice, Cause.KEY)
     if 300 <= status < 500 and status not in (408, 425, 429):
         return _hopeless(text, "check live.token.url in the settings: it must answer with a token itself")
     return LinkError(f"no token: {text}")
@@ -224,9 +226,9 @@ def _of_network(error: Exception, url: str) -> LinkError:
     if not isinstance(deepest, OSError):
         return LinkError(f"no token: live.token.url does not answer as it should ({type(error).__name__})")
     what = trouble(deepest, LIMIT_S, url, "live.token.url")
-    return LinkError(f"no token from live.token.url: {what}", cure=what.cure, advice=what.advice)
+    return LinkError(f"no token from live.token.url: {what}", cure=what.cure, advice=what.advice, cause=what.cause)
 
 
-def _hopeless(text: str, advice: str) -> LinkError:
+def _hopeless(text: str, advice: str, cause: Cause | None = None) -> LinkError:
     # Tried again all the same, and at once when the network is back: that may have been it.
-    return LinkError(f"no token: {text}", cure=Cure.NETWORK, advice=advice)
+    return LinkError(f"no token: {text}", cure=Cure.NETWORK, advice=advice, cause=cause)

@@ -20,7 +20,7 @@ from websockets.exceptions import (
 from websockets.proxy import Proxy, get_proxy, parse_proxy
 from websockets.uri import WebSocketURI
 
-from speakerd.errors import Cure, LinkError
+from speakerd.errors import Cause, Cure, LinkError
 
 UNUSABLE = (
     OSError,
@@ -141,12 +141,13 @@ def _of_tls(error: ssl.SSLError) -> LinkError:
     match error:
         case ssl.SSLCertVerificationError(verify_code=code) if code in _CERTIFICATES:
             text, cure, advice = _CERTIFICATES[code]
-            return LinkError(text.format(today=dt.datetime.now(dt.UTC).date()), cure=cure, advice=advice)
+            cause = Cause.LOGIN if cure is Cure.NETWORK else None
+            text = text.format(today=dt.datetime.now(dt.UTC).date())
+            return LinkError(text, cure=cure, advice=advice, cause=cause)
         case ssl.SSLCertVerificationError():
             return LinkError(f"the server's certificate is not to be trusted: {error.verify_message}")
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE"):
-            text = "somebody answers in the server's place, without TLS"
-            return LinkError(text, cure=Cure.NETWORK, advice=_LOG_IN)
+            return _of_portal("somebody answers in the server's place, without TLS")
         case _:
             return LinkError(f"TLS fails: {error.reason or error}", cure=Cure.NETWORK)
 
@@ -157,7 +158,8 @@ def _of_proxy(error: Exception, proxy: Proxy, server: str) -> LinkError:
         case InvalidProxyStatus():
             status = error.response.status_code
             advice = _PROXY_ANSWERS.get(status, "").format(variable=_variable(), server=server)
-            return LinkError(f"the proxy {address} answers HTTP {status}", advice=advice)
+            cause = Cause.LOGIN if status == 511 else None
+            return LinkError(f"the proxy {address} answers HTTP {status}", advice=advice, cause=cause)
         case InvalidProxyMessage(__cause__=EOFError()):
             return LinkError(f"the proxy {address} hung up without an answer")
         case InvalidProxyMessage():
@@ -175,18 +177,22 @@ def _of_answer(error: Exception) -> LinkError:
     match error:
         # The library follows redirects within TLS; one that leads out of WebSockets ends as an invalid URI.
         case InvalidURI():
-            return LinkError(f"{_PORTAL}: it sends us elsewhere", cure=Cure.NETWORK, advice=_LOG_IN)
+            return _of_portal(f"{_PORTAL}: it sends us elsewhere")
         case SecurityError() if "redirect" in str(error):
-            return LinkError(f"{_PORTAL}: it sends us elsewhere", cure=Cure.NETWORK, advice=_LOG_IN)
+            return _of_portal(f"{_PORTAL}: it sends us elsewhere")
         case InvalidStatus():
             status = error.response.status_code
             if 200 <= status < 400 or status == 511:
-                return LinkError(f"{_PORTAL} (HTTP {status})", cure=Cure.NETWORK, advice=_LOG_IN)
+                return _of_portal(f"{_PORTAL} (HTTP {status})")
             return LinkError(f"the server answers HTTP {status}", code=status)
         case InvalidMessage(__cause__=EOFError()):
             return LinkError("the server hung up without an answer")
         case _:
             return LinkError(f"the server does not speak the Live API ({type(error).__name__})")
+
+
+def _of_portal(text: str) -> LinkError:
+    return LinkError(text, cure=Cure.NETWORK, advice=_LOG_IN, cause=Cause.LOGIN)
 
 
 def _address(proxy: Proxy) -> str:

@@ -8,7 +8,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from speakerd.errors import LinkError
+from speakerd.errors import Cause, Cure, LinkError
 
 
 class Next(enum.Enum):
@@ -22,10 +22,11 @@ class Next(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do next, and for PERSON what the person is to do."""
+    """What to do next, for PERSON what the person is to do, and why there is no connection."""
 
     next: Next
     advice: str = ""
+    cause: Cause = Cause.SERVICE
 
 
 _KEY = "check the API key: it was refused (https://aistudio.google.com/apikey)"
@@ -58,22 +59,28 @@ def verdict(error: LinkError, *, resumed: bool, during_setup: bool, failures: in
     failures in a row that were the server's own, this one included.
     """
     if error.advice:
-        return Verdict(Next.PERSON, error.advice)
+        return Verdict(Next.PERSON, error.advice, _cause(error, Cause.SETTINGS))
     if _QUOTA.search(error.reason) or error.code == 429:
-        return Verdict(Next.WAIT)
+        return Verdict(Next.WAIT, cause=Cause.QUOTA)
     if refuses_credentials(error):
-        return Verdict(Next.PERSON, _KEY)
+        return Verdict(Next.PERSON, _KEY, Cause.KEY)
     if _BAD_MODEL.search(error.reason) or error.code == 404:
-        return Verdict(Next.PERSON, _MODEL)
+        return Verdict(Next.PERSON, _MODEL, Cause.SETTINGS)
+    cause = _cause(error, Cause.OFFLINE if error.cure is Cure.NETWORK else Cause.SERVICE)
     if resumed and error.code is not None and error.code >= 1000:
         # A bad handle is refused with 1007 or 1008, in some reports with 1011; a good one is refused with 1011 too,
         # for as long as the service still holds the old connection.
         refused = during_setup and error.code in (1007, 1008)
         hopeless = failures >= PATIENCE and blames_the_server(error, during_setup=during_setup)
-        return Verdict(Next.FORGET if refused or hopeless else Next.RESUME)
+        return Verdict(Next.FORGET if refused or hopeless else Next.RESUME, cause=cause)
     if during_setup and error.code in (1007, 1008):
-        return Verdict(Next.PERSON, _SETUP)
-    return Verdict(Next.RESUME)
+        return Verdict(Next.PERSON, _SETUP, Cause.SETTINGS)
+    return Verdict(Next.RESUME, cause=cause)
+
+
+def _cause(error: LinkError, otherwise: Cause) -> Cause:
+    """Return why there is no connection, where that was known on the spot."""
+    return error.cause or (Cause.CLOCK if error.cure is Cure.CLOCK else otherwise)
 
 
 def refuses_credentials(error: LinkError) -> bool:

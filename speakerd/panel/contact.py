@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speakerd.errors import HardwareError
@@ -71,6 +72,16 @@ class Rest:
         self._changes.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    at: float
+    """When it was, in seconds of the loop's clock."""
+    told_at: float
+    """When we heard of it."""
+    closed: bool | None
+    """The position from then on, None where none is known."""
+
+
 class Contact:
     """A pin that is watched.
 
@@ -102,10 +113,10 @@ class Contact:
         self._rest = Rest(settings.bounce_ms / 1000)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        # What gpiozero's threads saw since the loop looked last: when, and whether it was closed from then on. The
-        # loop may be late, and a press must not get lost for it.
-        self._edges: deque[tuple[float, bool]] = deque(maxlen=MOST_EDGES)
-        self._edge: tuple[float, bool | None] = float("-inf"), None  # the last one that the loop knows of
+        # What gpiozero's threads saw since the loop looked last. The loop may be late, and a press must not get lost
+        # for it.
+        self._edges: deque[_Edge] = deque(maxlen=MOST_EDGES)
+        self._edge = _Edge(float("-inf"), float("-inf"), None)  # the last one that the loop knows of
         self._is_watched = True  # whether the loop will look without being called
         with self._explained():
             # First the pin itself: a device that cannot be made goes on holding its number until it is collected.
@@ -134,14 +145,15 @@ class Contact:
         assert self._settings.pin is not None
         return explained(f"panel.mute_{self._name}.pin", self._settings.pin, self._factory)
 
-    def _changed(self, _ticks: object, level: object) -> None:
+    def _changed(self, ticks: float, level: object) -> None:
         """Notice an edge; called by gpiozero's threads, and the only place where they meet the loop.
 
         While the loop is going to look anyway, an edge is only noted: a storm of them calls the loop no more often
         than a single one does.
         """
-        # The time is that of the loop's clock; ticks are of a clock that gpiozero keeps to itself.
-        self._edges.append((time.monotonic(), bool(level) is self._settings.active_high))
+        now = time.monotonic()  # the loop's clock; gpiozero keeps the one of its ticks to itself
+        late_s = self._factory.ticks_diff(self._factory.ticks(), ticks)
+        self._edges.append(_Edge(now - late_s, now, bool(level) is self._settings.active_high))
         if not self._is_watched:
             self._is_watched = True
             with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever listened with it
@@ -154,16 +166,20 @@ class Contact:
             self._timer.cancel()
         self._is_watched = False  # first: an edge from here on calls again, and one before is seen below
         while self._edges:
-            (since, closed), self._edge = self._edge, self._edges.popleft()
-            if closed is not None:
-                self._take(closed=closed, since=since, now=self._edge[0])
+            before, self._edge = self._edge, self._edges.popleft()
+            if before.closed is not None:
+                self._take(closed=before.closed, since=before.at, now=self._edge.at)
         try:
             with self._explained():
                 closed = bool(self._device.pin.state) is self._settings.active_high
         except HardwareError as error:
             self._failed(error)
             return
-        again_at = self._take(closed=closed, since=self._edge[0], now=self._loop.time())
+        now = self._loop.time()
+        if self._edge.closed is not closed and self._edge.closed is not None:
+            self._edge = _Edge(now, now, closed)  # there was an edge that nobody has told of yet
+        # Where edges are told late there may be others to come, so its rest begins with the news.
+        again_at = self._take(closed=closed, since=self._edge.told_at, now=now)
         if again_at is not None and not self._device.closed:
             self._is_watched = True
             self._timer = self._loop.call_at(again_at, self._look)

@@ -3,15 +3,11 @@
 import datetime as dt
 from collections.abc import Callable
 
+from speakerd.host.clock import local_time
 from speakerd.settings import QuietHours
 
 LONGEST_S = 3600.0
 """The time of day is looked at so often, for a board without a clock of its own may have been told it meanwhile."""
-
-
-def local_time() -> dt.datetime:
-    """Return the time on the kitchen's clock."""
-    return dt.datetime.now().astimezone()
 
 
 class Dimmer:

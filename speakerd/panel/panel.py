@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from speakerd.errors import HardwareError
 from speakerd.panel.button import Button, Gesture, Switch
 from speakerd.panel.dimmer import Dimmer
+from speakerd.panel.dotstar import DotStarLamp
 from speakerd.panel.lamp import LedLamp
 from speakerd.panel.light import Light
 from speakerd.panel.pins import open_factory
@@ -77,6 +78,11 @@ class Panel:
         """The parts that work."""
         return list(self._parts)
 
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why the parts that do not work do not, each by its name; "pins" stands for all of them."""
+        return dict(self._troubles)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Watch the button and shine for as long as the block runs."""
@@ -103,7 +109,7 @@ class Panel:
             openers["button"] = self._open_button
         if settings.mute_switch.pin is not None:
             openers["switch"] = self._open_switch
-        if settings.led.pin is not None or settings.led.red is not None:
+        if settings.led.given:
             openers["light"] = self._open_lamp
         return openers
 
@@ -144,8 +150,9 @@ class Panel:
 
         return Switch(self._settings.mute_switch, factory, switched, functools.partial(self._fail, "switch"))
 
-    def _open_lamp(self, factory: Factory) -> LedLamp:
-        lamp = LedLamp(self._settings.led, factory)
+    def _open_lamp(self, factory: Factory) -> LedLamp | DotStarLamp:
+        led = self._settings.led
+        lamp = LedLamp(led, factory) if led.dotstar.data is None else DotStarLamp(led.dotstar, factory)
         try:
             self.light.use(lamp, functools.partial(self._fail, "light"))
         except HardwareError:

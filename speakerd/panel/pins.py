@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,12 @@ from speakerd.errors import HardwareError
 from speakerd.settings import Panel
 
 if TYPE_CHECKING:
-    from gpiozero import Factory
+    from gpiozero import SPI, Factory
 
 DEVICES = Path("/dev")
 
-RULE = 'SUBSYSTEM=="gpio", GROUP="gpio", MODE="0660"'
-"""The udev rule of Raspberry Pi OS, which other systems lack."""
+SPI0 = (10, 11)
+"""Where the board's SPI has its data and its clock (https://pinout.xyz/pinout/spi)."""
 
 
 def open_factory() -> Factory:
@@ -53,23 +54,54 @@ def open_factory() -> Factory:
         raise HardwareError(why_closed(DEVICES / "gpiochip0", error)) from error
 
 
-def why_closed(chip: Path, error: Exception) -> str:
-    """Return why a GPIO chip cannot be opened, and what to do."""
+def has_spi(factory: Factory) -> bool:
+    """Return whether the kernel drives the board's SPI, as with dtparam=spi=on; if not, its pins are like others."""
+    from gpiozero.pins.local import LocalPiFactory
+
+    return isinstance(factory, LocalPiFactory) and (DEVICES / "spidev0.0").exists()
+
+
+def open_spi(factory: Factory) -> SPI:
+    """Open the board's SPI for sending.
+
+    Raises:
+        HardwareError: we may not use it; the text says what to do.
+    """
+    from gpiozero import SPISoftwareFallback
+
+    data, clock = SPI0
     try:
-        status = chip.stat()
+        # gpiozero would move the pins itself then, but the kernel has given them to its driver.
+        with warnings.catch_warnings(action="error", category=SPISoftwareFallback):
+            return factory.spi(clock_pin=clock, mosi_pin=data, miso_pin=None, select_pin=8)
+    except SPISoftwareFallback as fallback:
+        error = fallback.__context__ or fallback
+        why = why_closed(DEVICES / "spidev0.0", error, "spi")
+        raise HardwareError(f"panel.led.dotstar: {why}") from error
+
+
+def why_closed(device: Path, error: BaseException, kind: str = "gpio") -> str:
+    """Return why a GPIO chip, or what else is of this kind, cannot be opened, and what to do.
+
+    The kind is the name of a group of Raspberry Pi OS: gpio or spi. Its udev rules give the devices to the groups,
+    and other systems lack them.
+    """
+    try:
+        status = device.stat()
     except OSError:
-        return f"{chip} cannot be opened ({error})"
+        return f"{device} cannot be opened ({error})"
     if status.st_gid == 0 or not status.st_mode & 0o060:
+        subsystem = {"gpio": "gpio", "spi": "spidev"}[kind]
         return (
-            f"{chip} is for root only; put the line {RULE} into /etc/udev/rules.d/60-gpio.rules, create the group "
-            "gpio and restart; then usermod -aG gpio $USER"
+            f'{device} is for root only; put the line SUBSYSTEM=="{subsystem}", GROUP="{kind}", MODE="0660" into '
+            f"/etc/udev/rules.d/60-{kind}.rules, create the group {kind} and restart; then usermod -aG {kind} $USER"
         )
     try:
         group = grp.getgrgid(status.st_gid).gr_name
     except KeyError:
         group = str(status.st_gid)
     return (
-        f"{chip} cannot be opened ({error}); it is for the group {group}: usermod -aG {group} $USER, and log in "
+        f"{device} cannot be opened ({error}); it is for the group {group}: usermod -aG {group} $USER, and log in "
         f"anew; for the service, SupplementaryGroups={group}"
     )
 
@@ -87,6 +119,7 @@ def clashes(panel: Panel) -> list[tuple[str, str]]:
     """Return each setting that claims the pin of another one, and a line that names both."""
     claims = [("panel.mute_button.pin", panel.mute_button.pin), ("panel.mute_switch.pin", panel.mute_switch.pin)]
     claims += [(f"panel.led.{name}", getattr(panel.led, name)) for name in ("pin", "red", "green", "blue")]
+    claims += [(f"panel.led.dotstar.{name}", getattr(panel.led.dotstar, name)) for name in ("data", "clock")]
     return [
         (other, f"{one} and {other} are both GPIO {pin}; each needs a pin of its own")
         for (one, pin), (other, same) in itertools.combinations(claims, 2)

@@ -160,6 +160,14 @@ class SimulatedCard:
         """Put the card back in: devices can be opened again, and those that noticed stay dead."""
         (self._directory / "unplugged").unlink(missing_ok=True)
 
+    def hang(self, direction: Direction) -> None:
+        """Let the driver of one direction hang: the next read or write of it does not return."""
+        self._path(direction, "hang").touch()
+
+    def unhang(self, direction: Direction) -> None:
+        """Let the driver of one direction come back, and go on."""
+        self._path(direction, "hang").unlink(missing_ok=True)
+
     def timeline(self, direction: Direction) -> list[Event]:
         """Return what happened to the streams of one direction, in order."""
         try:
@@ -217,7 +225,7 @@ pcm.!default {{ type asym capture.pcm "plug:mic" playback.pcm "plug:speaker" }}
 """
 
     def _device(self, name: str, converter: Converter) -> str:
-        files = {what: self._path(name, what) for what in ("sink", "timeline", "lock")}
+        files = {what: self._path(name, what) for what in ("sink", "timeline", "lock", "hang")}
         files["unplug"] = self._directory / "unplugged"
         if name == "mic":
             files["source"] = self._path(name, "source")

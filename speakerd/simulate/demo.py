@@ -168,7 +168,7 @@ class Stage:
 
 async def _watch(stage: Stage) -> str | None:
     """Hold the conversation while it is shown; return what went wrong."""
-    trouble = None
+    trouble, is_read = None, True
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(stage.daemon.read(), name="journal")
@@ -179,7 +179,9 @@ async def _watch(stage: Stage) -> str | None:
     except* SpeakerdError as failures:
         trouble = str(failures.exceptions[0])
     except* BrokenPipeError:
-        raise BrokenPipeError from None  # whoever read our output has gone
+        is_read = False
+    if not is_read:
+        raise BrokenPipeError  # whoever read our output has gone
     return trouble
 
 

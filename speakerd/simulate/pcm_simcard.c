@@ -12,6 +12,7 @@
  *   lock      held while the card is open; a second opener, in any process, gets -EBUSY.
  *   unplug    while this file exists, every call and every open fail with -ENODEV; a handle that has noticed it stays
  *             dead, as with a real card.
+ *   hang      while this file exists, a read or a write of samples does not return, as in a driver that hangs.
  *   rate      the only rate offered, Hz; without it 8 to 192 kHz.
  *   channels  the only number of channels offered; without it 1 or 2.
  *   ppm       clock error, parts per million; positive is fast.
@@ -41,16 +42,18 @@
 #define NS_PER_US 1000LL
 /* A waiting application is woken at least this often, to notice that the card was unplugged. */
 #define LONGEST_SLEEP_NS (20 * 1000 * NS_PER_US)
+/* How soon a driver that hung comes back when it may. */
+#define HANG_SLEEP_US 5000
 
 struct settings {
-	const char *source, *sink, *timeline, *lock, *unplug;
+	const char *source, *sink, *timeline, *lock, *unplug, *hang;
 	long rate, channels;
 	double ppm;
 };
 
 struct card {
 	snd_pcm_ioplug_t io;
-	char *unplug;
+	char *unplug, *hang;
 	double ppm;
 	int timer_fd; /* what applications poll */
 	int source_fd, sink_fd, timeline_fd, lock_fd;
@@ -262,6 +265,13 @@ static bool is_gone(const struct card *card)
 	return card->unplug && access(card->unplug, F_OK) == 0;
 }
 
+/* Keep the application, and with it alsa-lib's lock of this stream, for as long as the driver is to hang. */
+static void hang(const struct card *card)
+{
+	while (card->hang && access(card->hang, F_OK) == 0)
+		usleep(HANG_SLEEP_US);
+}
+
 static int simcard_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 {
 	struct card *card = io->private_data;
@@ -344,6 +354,7 @@ static snd_pcm_sframes_t simcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_ch
 	char *data = (char *)areas->addr + (areas->first + areas->step * offset) / 8;
 	int64_t done = 0, frames = size;
 
+	hang(card);
 	if (is_gone(card))
 		return -ENODEV;
 	while (done < frames) {
@@ -396,6 +407,7 @@ static void card_free(struct card *card)
 	close_if_open(card->timeline_fd);
 	close_if_open(card->lock_fd);
 	free(card->unplug);
+	free(card->hang);
 	free(card->ring);
 	free(card);
 }
@@ -466,6 +478,8 @@ static int read_settings(snd_config_t *conf, struct settings *set)
 			err = snd_config_get_string(entry, &set->lock);
 		else if (!strcmp(id, "unplug"))
 			err = snd_config_get_string(entry, &set->unplug);
+		else if (!strcmp(id, "hang"))
+			err = snd_config_get_string(entry, &set->hang);
 		else if (!strcmp(id, "rate"))
 			err = snd_config_get_integer(entry, &set->rate);
 		else if (!strcmp(id, "channels"))
@@ -526,7 +540,7 @@ static int card_new(struct card **result, snd_pcm_stream_t stream, const struct 
 		return -ENOMEM;
 	card->timer_fd = card->source_fd = card->sink_fd = card->timeline_fd = card->lock_fd = -1;
 	card->ppm = set->ppm;
-	if (set->unplug && !(card->unplug = strdup(set->unplug)))
+	if ((set->unplug && !(card->unplug = strdup(set->unplug))) || (set->hang && !(card->hang = strdup(set->hang))))
 		err = -ENOMEM;
 	else if (is_gone(card))
 		err = -ENODEV;

@@ -14,8 +14,8 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NoReturn
 
 import alsaaudio
 
@@ -38,14 +38,20 @@ CAPTURE_BUFFER_PERIODS = 8
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 """Pauses before a lost device is tried again; the last one repeats for ever."""
 
-WARN_EVERY_S = 60.0
-"""A machine that is too busy is not made busier by its journal."""
-
 CLOSE_S = 2.0
 """How long a device may take to close; a read in it lasts a period."""
 
 STOP_S = 0.6
 """How long to wait for a thread at the end; a driver that holds it longer is left behind."""
+
+STUCK_S = 2.0
+"""A call into a driver that lasts longer than this may never end: each reads, writes or plays a few periods."""
+
+SILENT_S = 1.0
+"""A microphone that is open and gives no sound for so long is as good as away."""
+
+THREADS = ("microphone", "loudspeaker")
+"""The names of the threads."""
 
 Report = Callable[[str | None], None]
 """Takes what is wrong with a device, in words, or None when it works (again)."""
@@ -101,7 +107,9 @@ class _Owner:
         """Prepare; ``use`` opens the device, works until ``stopping``, closes it, or raises HardwareError."""
         self.stopping = threading.Event()
         self.failures = 0
-        self._warned_at = float("-inf")
+        self.trouble: str | None = None
+        """Why the device cannot be used, since that is known."""
+        self._in_driver_since: float | None = None
         self._use = use
         self._report = report
         self._loop = asyncio.get_running_loop()
@@ -115,17 +123,34 @@ class _Owner:
         # A thread that is not there in time hangs inside a driver; the process must still be able to end.
         await asyncio.to_thread(self._thread.join, STOP_S)
 
+    def report(self, trouble: str) -> None:
+        """Report trouble, from the event loop."""
+        self.trouble = trouble
+        self._report(trouble)
+
     def opened(self) -> None:
         """Report, from the thread, that the device works."""
         self.failures = 0
+        self.trouble = None
         self.call(self._report, None)
 
-    def warn(self, text: str) -> None:
-        """Tell of something that was lost, once a minute at the most."""
-        now = time.monotonic()
-        if now - self._warned_at >= WARN_EVERY_S:
-            self._warned_at = now
-            log.warning("%s", text, extra={"event": "xrun"})
+    @contextlib.contextmanager
+    def in_driver(self) -> Iterator[None]:
+        """Say, from the thread, that the driver has it for as long as the block runs."""
+        self.enters_driver()
+        try:
+            yield
+        finally:
+            self._in_driver_since = None
+
+    def enters_driver(self) -> None:
+        """Say, within such a block, that the driver came back and is called once more."""
+        self._in_driver_since = time.monotonic()
+
+    def in_driver_s(self) -> float:
+        """Return for how many seconds the driver has not come back to the thread."""
+        since = self._in_driver_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function in the event loop, from the thread."""
@@ -137,6 +162,7 @@ class _Owner:
             try:
                 self._use()
             except HardwareError as error:
+                self.trouble = str(error)
                 self.call(self._report, str(error))
                 self.stopping.wait(RETRY_S[min(self.failures, len(RETRY_S) - 1)])
                 self.failures += 1
@@ -151,7 +177,7 @@ class Microphone:
         """Prepare; ``hear`` and ``report`` are called in the event loop that runs now."""
         self._settings = settings
         self._hear = hear
-        self._owner = _Owner("microphone", self._use, report)
+        self._owner = _Owner(THREADS[0], self._use, report)
         self._lock = threading.Lock()
         self._wanted = threading.Event()  # cleared under _lock
         self._is_closed = threading.Event()  # cleared under _lock
@@ -159,6 +185,7 @@ class Microphone:
         if not closed:
             self._wanted.set()
         self._substream: Substream | None = None  # of the newest device that was open
+        self._is_silent = False  # it was told that it gives no sound
         self.overruns = 0
 
     @contextlib.asynccontextmanager
@@ -171,6 +198,16 @@ class Microphone:
             self._owner.stopping.set()
             self._wanted.set()  # it waits for that while it is closed
             await self._owner.stop()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the device cannot be used, if so."""
+        return self._owner.trouble
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the device is closed on purpose."""
+        return self._is_closed.is_set() and not self._wanted.is_set()
 
     def open(self) -> None:
         """Listen from now on."""
@@ -188,6 +225,23 @@ class Microphone:
             raise HardwareError(f"the driver of {self._settings.device} does not let go of it")
         if why := self.why_open():
             raise HardwareError(why)
+
+    async def attend(self) -> NoReturn:
+        """Tell of a device that is open and gives no sound, which its thread, waiting for it, cannot."""
+        was_late = False  # a process that was stopped for a while finds its own sleep
+        while True:
+            await asyncio.sleep(SILENT_S / 8)
+            is_late = self._owner.in_driver_s() > SILENT_S
+            if is_late and was_late and not self._is_silent:
+                self._is_silent = True
+                self._owner.report(f"the microphone {self._settings.device} says nothing")
+            was_late = is_late
+
+    def why_stuck(self) -> str | None:
+        """Return why the microphone counts as stuck, if it does; one that is closed or away does not."""
+        if self._owner.in_driver_s() <= STUCK_S:
+            return None
+        return f"the driver of the microphone {self._settings.device} does not answer"
 
     def why_open(self) -> str | None:
         """Return why a microphone that should be closed is not known to be; None where it is."""
@@ -207,28 +261,32 @@ class Microphone:
     def _use_device(self) -> None:
         settings = self._settings
         period = INPUT_RATE * settings.period_ms // 1000
-        pcm = open_pcm(
-            alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
-        )
-        try:
-            self._substream = _substream(pcm)
-            self._listen(pcm, period)
-        except alsaaudio.ALSAAudioError as error:
-            raise HardwareError(f"the microphone went away: {error}") from error
-        finally:
-            _close(pcm)
+        with self._owner.in_driver():
+            pcm = open_pcm(
+                alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
+            )
+            try:
+                self._substream = _substream(pcm)
+                self._listen(pcm, period)
+            except alsaaudio.ALSAAudioError as error:
+                raise HardwareError(f"the microphone went away: {error}") from error
+            finally:
+                self._owner.enters_driver()
+                _close(pcm)
 
     def _listen(self, pcm: alsaaudio.PCM, period: int) -> None:
         step, octets = self._settings.channels, period * 2
         pace, pending, works = _Pace(), b"", False
         while self._wanted.is_set() and not self._owner.stopping.is_set():
+            self._owner.enters_driver()
             frames, data = pcm.read()
             if frames == XRUN:
                 self.overruns += 1
-                self._owner.warn("the machine was too busy to hear everything: some sound was lost")
+                log.warning("the machine was too busy to hear everything: some sound was lost",
+                            extra={"event": "xrun", "device": "microphone", "count": self.overruns})  # fmt: skip
                 continue
-            if pace.is_real(frames) and not works:
-                works = True
+            if pace.is_real(frames) and (not works or self._is_silent):
+                works, self._is_silent = True, False
                 self._owner.opened()
             if step > 1:
                 data = memoryview(data).cast("h")[::step].tobytes()
@@ -277,7 +335,7 @@ class Speaker:
         self._reply = reply
         self._playing = playing
         self._period_s = PERIOD_MS / 1000
-        self._owner = _Owner("speaker", self._use, report)
+        self._owner = _Owner(THREADS[1], self._use, report)
         self._lock = threading.Lock()
         self._sounding: alsaaudio.PCM | None = None  # the open device while it plays; under _lock
         self._buffer_frames = 0
@@ -295,6 +353,11 @@ class Speaker:
             self._reply.close()
             await self._owner.stop()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the device cannot be used, if so."""
+        return self._owner.trouble
+
     def drop(self) -> int:
         """Fall silent at once and forget the reply; return how many queued milliseconds were dropped.
 
@@ -307,16 +370,23 @@ class Speaker:
                 _silence(self._sounding)
         return dropped
 
+    def why_stuck(self) -> str | None:
+        """Return why the loudspeaker counts as stuck, if it does; one that has nothing to play does not."""
+        if self._owner.in_driver_s() <= STUCK_S:
+            return None
+        return f"the driver of the loudspeaker {self._settings.device} does not answer"
+
     def _use(self) -> None:
         settings = self._settings
-        pcm = open_pcm(
-            alsaaudio.PCM_PLAYBACK,
-            settings.device,
-            OUTPUT_RATE,
-            1,
-            OUTPUT_RATE * PERIOD_MS // 1000,
-            settings.buffer_ms // PERIOD_MS,
-        )
+        with self._owner.in_driver():
+            pcm = open_pcm(
+                alsaaudio.PCM_PLAYBACK,
+                settings.device,
+                OUTPUT_RATE,
+                1,
+                OUTPUT_RATE * PERIOD_MS // 1000,
+                settings.buffer_ms // PERIOD_MS,
+            )
         try:
             self._buffer_frames = pcm.info()["buffer_size"]
             if self._owner.failures:
@@ -327,8 +397,9 @@ class Speaker:
         except alsaaudio.ALSAAudioError as error:
             raise HardwareError(f"the loudspeaker went away: {error}") from error
         finally:
-            _silence(pcm)  # close() would first play what is left
-            _close(pcm)
+            with self._owner.in_driver():
+                _silence(pcm)  # close() would first play what is left
+                _close(pcm)
 
     def _play(self, pcm: alsaaudio.PCM, block: bytes | None) -> None:
         """Play from this block on, until the queue and then the device are empty, or until a cut."""
@@ -350,14 +421,16 @@ class Speaker:
     def _write(self, pcm: alsaaudio.PCM, block: bytes) -> None:
         while block and not self._reply.is_stale():
             try:
-                frames = pcm.write(block)
+                with self._owner.in_driver():
+                    frames = pcm.write(block)
             except alsaaudio.ALSAAudioError:
                 if self._reply.is_stale():
                     return  # a cut pulled the device away under the write
                 raise
             if frames == XRUN:
                 self.underruns += 1  # nothing of the block was taken
-                self._owner.warn("the machine was too busy to play without a gap")
+                log.warning("the machine was too busy to play without a gap",
+                            extra={"event": "xrun", "device": "loudspeaker", "count": self.underruns})  # fmt: skip
             else:
                 block = block[frames * 2 :]
 
@@ -367,7 +440,8 @@ class Speaker:
             block = self._reply.more(wait=left - self._period_s)
             if block is not None or self._reply.is_stale() or self._owner.stopping.is_set():
                 return block
-        with contextlib.suppress(alsaaudio.ALSAAudioError):  # it had run empty already, or a cut came first
+        # It may have run empty already, or a cut came first.
+        with contextlib.suppress(alsaaudio.ALSAAudioError), self._owner.in_driver():
             pcm.drain()
         return None
 

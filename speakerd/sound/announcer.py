@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
+from speakerd.host.clock import local_time
 from speakerd.live.events import OUTPUT_RATE
 from speakerd.settings import QuietHours, Sounds
 from speakerd.sound import chimes
@@ -28,10 +29,6 @@ Say: TypeAlias = Callable[[Notice, str], bytes | None]
 """Returns a notice in a language, S16_LE mono 24 kHz."""
 
 
-def _local_time() -> dt.datetime:
-    return dt.datetime.now().astimezone()
-
-
 class Announcer:
     """Plays the speaker's own sounds where nothing else is heard, as loud as settings and the time of day want it.
 
@@ -50,7 +47,7 @@ class Announcer:
         talking: Callable[[], bool] = lambda: False,
         say: Say = sound_of,
         seconds: Callable[[], float] = time.monotonic,
-        now: Callable[[], dt.datetime] = _local_time,
+        now: Callable[[], dt.datetime] = local_time,
     ) -> None:
         """Prepare; ``busy`` tells whether the loudspeaker plays or is missing, ``talking`` whether somebody talks.
 

@@ -9,8 +9,7 @@ import lzma
 import wave
 from pathlib import Path
 
-from speakerd.errors import Cure, LinkError
-from speakerd.live.verdict import Next, Verdict, refuses_credentials
+from speakerd.errors import Cause
 
 log = logging.getLogger(__name__)
 
@@ -22,37 +21,25 @@ itself, where soundfile brings along numpy: 13 MB of memory that nothing else in
 class Notice(enum.Enum):
     """Something that a person can do something about, or should know."""
 
-    OFFLINE = "offline"  # there is no internet
-    SERVICE = "service"  # the internet is there, the service does not answer
-    KEY = "key"  # the key, or the token, is refused
-    LOGIN = "login"  # the network shows a page for a log-in
-    QUOTA = "quota"  # the service has given as much as it gives
-    SETTINGS = "settings"  # the service refuses the model, or other settings
-    CLOCK = "clock"  # the clock is wrong, so that no certificate is valid
+    OFFLINE = Cause.OFFLINE.value
+    SERVICE = Cause.SERVICE.value
+    KEY = Cause.KEY.value
+    LOGIN = Cause.LOGIN.value
+    QUOTA = Cause.QUOTA.value
+    SETTINGS = Cause.SETTINGS.value
+    CLOCK = Cause.CLOCK.value
     MICROPHONE = "microphone"  # there is none
     MUTE = "mute"  # the microphone may be open, or a restart would open it
     PROVISIONING = "provisioning"  # ready to be set up
 
 
-LINK = frozenset(
-    {Notice.OFFLINE, Notice.SERVICE, Notice.KEY, Notice.LOGIN, Notice.QUOTA, Notice.SETTINGS, Notice.CLOCK}
-)
+LINK = frozenset(Notice(cause.value) for cause in Cause)
 """What is over as soon as there is a connection."""
 
 
-def notice_of(error: LinkError, what: Verdict) -> Notice:
+def notice_of(cause: Cause) -> Notice:
     """Return what to say of a connection that could not be made, or was lost."""
-    if error.cure is Cure.CLOCK:
-        return Notice.CLOCK
-    if refuses_credentials(error):
-        return Notice.KEY
-    if what.next is Next.WAIT:
-        return Notice.QUOTA
-    if "log in" in what.advice:
-        return Notice.LOGIN
-    if what.next is Next.PERSON:
-        return Notice.SETTINGS
-    return Notice.OFFLINE if error.cure is Cure.NETWORK else Notice.SERVICE
+    return Notice(cause.value)
 
 
 def sound_of(notice: Notice, language: str, spoken: Path = SPOKEN) -> bytes | None:
@@ -71,5 +58,5 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except (OSError, EOFError, lzma.LZMAError, wave.Error) as error:
-        log.warning("the notice %s cannot be read and is not said: %s", path, error)
+        log.warning("the notice %s cannot be read and is not said: %s", path, error, extra={"event": "notice-unread"})
         return None

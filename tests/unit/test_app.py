@@ -1,7 +1,11 @@
 """How the process ends."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import speakerd
 
 THREAD = """
 import asyncio, threading
@@ -38,3 +42,13 @@ def test_a_thread_that_dies_takes_the_process_with_it() -> None:
 def test_a_look_up_that_hangs_does_not_hold_up_the_end() -> None:
     """The process ends while a thread of it still waits for the network."""
     assert end_of(LOOKUP).returncode == 7
+
+
+def test_nothing_is_raised_where_debian_12_would_wrap_it() -> None:
+    """Out of an except* block Python 3.11.2 raises a group: there, a lost connection would end the process."""
+    for file in Path(speakerd.__file__).parent.rglob("*.py"):
+        for block in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(block, ast.TryStar):
+                nodes = [node for handler in block.handlers for node in ast.walk(handler)]
+                raises = [node for node in nodes if isinstance(node, ast.Raise)]
+                assert not raises, f"{file.name}:{raises[0].lineno}"

@@ -12,10 +12,11 @@ import speakerd
 PACKAGE = Path(speakerd.__file__).parent
 LAYERS = [
     {"errors"},
-    {"state", "stalls", "settings", "yaml_file", "mistakes", "boards", "live.events", "live.verdict", "live.trouble"},
+    {"state", "stalls", "turns", "settings", "yaml_file", "mistakes", "boards"}
+    | {"live.events", "live.verdict", "live.trouble"},
     {"sound", "panel", "host", "live.key", "live.token", "live.handle", "live.setup", "live.wire", "live.session"},
-    {"live.link", "assistant", "mute"},
-    {"app", "ask", "mint", "panel_command", "simulate"},
+    {"live.link", "assistant", "troubles", "mute"},
+    {"app", "ask", "mint", "panel_command", "status", "metrics", "doctor", "explain", "set_up", "simulate"},
     {"cli", "__main__"},
 ]
 """Each module may import what stands above it here, and its neighbours of the same package or the same line."""

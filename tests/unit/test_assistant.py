@@ -2,17 +2,18 @@
 
 import asyncio
 import random
+import time
 from array import array
 
 import pytest
 
-from speakerd import assistant
+from speakerd import assistant, troubles
 from speakerd.assistant import Assistant
-from speakerd.errors import Cure, LinkError
-from speakerd.live.events import Audio, TurnComplete
+from speakerd.errors import Cause, LinkError
+from speakerd.live.events import Audio, Interrupted, TurnComplete, Usage
 from speakerd.live.verdict import Next, Verdict
 from speakerd.settings import Settings
-from speakerd.sound import chimes
+from speakerd.sound import chimes, utterance
 from speakerd.sound.notices import Notice, sound_of
 from speakerd.sound.reply import Reply
 from speakerd.state import State
@@ -193,6 +194,149 @@ async def test_held_for_long_the_button_is_seen_to_work() -> None:
     assert kitchen.shown() is State.SETUP
 
 
+async def test_held_for_long_twice_it_shows_for_as_long_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the first request does not end the second."""
+    monkeypatch.setattr(assistant, "SET_UP_S", 0.5)
+    kitchen = Kitchen()
+    kitchen.assistant.set_up()
+    await asyncio.sleep(0.3)
+    kitchen.assistant.set_up()
+    await asyncio.sleep(0.35)
+    assert kitchen.shown() is State.SETUP
+    async with asyncio.timeout(5):
+        while kitchen.shown() is State.SETUP:  # noqa: ASYNC110 - the light tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_since_when_it_is_so_is_known() -> None:
+    """The clock at the last change of state, and not at the last fact."""
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    changed = kitchen.assistant.since
+    assert abs(time.monotonic() - changed) < 5
+    await asyncio.sleep(0.01)
+    kitchen.assistant.went_up()
+    assert kitchen.assistant.since == changed
+    kitchen.passes(800, noise=True)
+    assert kitchen.assistant.since > changed
+
+
+def turns_told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [vars(record) for record in caplog.records if vars(record).get("event") == "turn"]
+
+
+async def test_a_turn_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """When the answer has been heard, the journal says how long it took and what it cost."""
+    caplog.set_level("INFO")
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.happened(Audio(bytes(4800)))
+    kitchen.assistant.playing_changed(True)
+    kitchen.assistant.happened(Usage(100, 10, 110))
+    kitchen.assistant.happened(TurnComplete())
+    assert not turns_told(caplog)
+    await asyncio.sleep(0.05)
+    kitchen.assistant.playing_changed(False)
+    (line,) = turns_told(caplog)
+    assert (line["turn"], line["reason"], line["tokens_in"], line["tokens_out"]) == (1, None, 100, 10)
+    assert line["cost_usd"] == pytest.approx(0.00042)
+    assert kitchen.assistant.usage.today.tokens_in == 100
+    assert kitchen.assistant.turns.totals.bytes_down == 4800
+    assert kitchen.assistant.turns.totals.bytes_up == (1000 + 800) * 32
+
+
+async def test_a_turn_that_no_loudspeaker_plays_is_told_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody pulled its plug; the tokens are paid for, and the line says that nothing was heard."""
+    caplog.set_level("INFO")
+    kitchen = Kitchen()
+    kitchen.assistant.speaker_changed("it went away")
+    kitchen.assistant.happened(Audio(bytes(48000)))
+    kitchen.assistant.happened(Usage(100, 10, 110))
+    kitchen.assistant.happened(TurnComplete())
+    (line,) = turns_told(caplog)
+    assert line["answer_ms"] == 0
+
+
+async def test_a_loudspeaker_that_goes_away_ends_the_turn(caplog: pytest.LogCaptureFixture) -> None:
+    """The rest of the answer is not said to nobody, and its line does not wait for the loudspeaker's return."""
+    caplog.set_level("INFO")
+    kitchen = Kitchen()
+    kitchen.assistant.happened(Audio(bytes(480_000)))
+    kitchen.assistant.playing_changed(True)
+    kitchen.assistant.happened(Usage(100, 10, 110))
+    kitchen.assistant.happened(TurnComplete())
+    kitchen.assistant.playing_changed(False)
+    assert not turns_told(caplog)
+    kitchen.assistant.speaker_changed("it went away")
+    assert len(turns_told(caplog)) == 1
+
+
+async def test_a_turn_that_the_button_ends_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever begins anew in mid-answer finds it in the journal, and the next turn knows nothing of it."""
+    caplog.set_level("INFO")
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.happened(Audio(bytes(480_000)))
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.begin_anew()
+    kitchen.assistant.happened(Usage(100, 10, 110))
+    kitchen.assistant.happened(TurnComplete())
+    first, second = turns_told(caplog)
+    assert (first["reason"], second["reason"]) == ("begun anew", None)
+    assert second["heard_ms"] == 0
+
+
+async def test_tokens_that_never_come_do_not_hold_the_line_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that counts nothing has its turns told, too."""
+    monkeypatch.setattr("speakerd.turns.USAGE_S", 0.1)
+    monkeypatch.setattr(assistant, "USAGE_S", 0.11)
+    caplog.set_level("INFO")
+    kitchen = Kitchen()
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.happened(TurnComplete("RESPONSE_REJECTED"))
+    async with asyncio.timeout(5):
+        while not turns_told(caplog):  # noqa: ASYNC110 - a line tells nobody
+            await asyncio.sleep(0.02)
+    assert turns_told(caplog)[0]["reason"] == "RESPONSE_REJECTED"
+
+
+async def test_what_happened_is_counted() -> None:
+    """Connections that came back and that were replaced, interruptions, answers and questions that were lost."""
+    kitchen = Kitchen()
+    assert (kitchen.assistant.turns.totals.reconnects, kitchen.assistant.turns.totals.rotations) == (0, 0)
+    kitchen.assistant.went_up()
+    kitchen.assistant.happened(Audio(bytes(4800)))
+    kitchen.assistant.happened(Interrupted())
+    kitchen.assistant.happened(TurnComplete())
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.assistant.happened(Audio(bytes(4800)))
+    kitchen.assistant.went_down(*GONE)
+    kitchen.assistant.went_down(*GONE)
+    kitchen.assistant.went_up()
+    assert kitchen.assistant.to_tell_again()
+    totals = kitchen.assistant.turns.totals
+    assert (totals.reconnects, totals.rotations, totals.interruptions) == (1, 1, 1)
+    assert (totals.answers_lost, totals.told_again, totals.questions_lost) == (1, 1, 0)
+
+
+async def test_a_question_that_nobody_could_be_asked_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said without a connection, and is too old by now, is one question that was lost."""
+    monkeypatch.setattr(utterance, "ANSWER_S", 0.1)
+    kitchen = Kitchen()
+    kitchen.assistant.went_down(*GONE)
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    await asyncio.sleep(0.15)
+    kitchen.passes(1000)
+    assert kitchen.assistant.turns.totals.questions_lost == 1
+
+
 async def test_to_begin_anew_is_to_forget_and_fall_silent() -> None:
     """The answer stops, what was asked is not asked again, and the next conversation is a new one."""
     kitchen = Kitchen()
@@ -213,7 +357,7 @@ async def test_a_microphone_that_fails_behind_the_mute_is_nobodys_trouble() -> N
     kitchen.assistant.microphone_changed("it is not there")
     kitchen.assistant.muted(muted=True, trouble=None)
     assert kitchen.shown() is State.MUTED
-    assert kitchen.assistant._lost == {}
+    assert not kitchen.assistant._troubles.is_lost(troubles.MICROPHONE)
 
 
 async def test_a_sound_of_our_own_is_no_answer() -> None:
@@ -229,20 +373,20 @@ async def test_a_sound_of_our_own_is_no_answer() -> None:
     assert kitchen.shown() is State.SPEAKING
 
 
-GONE = LinkError("unreachable", cure=Cure.NETWORK)
+GONE = LinkError("unreachable"), Verdict(Next.RESUME, cause=Cause.OFFLINE)
 OFFLINE = sound_of(Notice.OFFLINE, "en-US") or chimes.unreachable()
 
 
 async def test_an_outage_is_told_once_when_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many dials fail, and however, one sentence says so, and none for a connection that comes back soon."""
-    monkeypatch.setattr(assistant, "LOST_S", 0.2)
+    monkeypatch.setattr(troubles, "LOST_S", 0.2)
     kitchen = Kitchen()
-    kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+    kitchen.assistant.went_down(*GONE)
     kitchen.assistant.went_up()
     await asyncio.sleep(0.3)
     assert kitchen.reply.is_empty
     for _ in range(3):
-        kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+        kitchen.assistant.went_down(*GONE)
     await asyncio.sleep(0.3)
     kitchen.assistant.went_down(LinkError("x", code=1011), Verdict(Next.RESUME))
     assert kitchen.played() == OFFLINE
@@ -250,9 +394,9 @@ async def test_an_outage_is_told_once_when_it_has_lasted(monkeypatch: pytest.Mon
 
 async def test_who_talks_when_the_connection_is_back_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence that there is none is broken off, and the microphone is deaf to it no longer than it lasts."""
-    monkeypatch.setattr(assistant, "LOST_S", 0.1)
+    monkeypatch.setattr(troubles, "LOST_S", 0.1)
     kitchen = Kitchen()
-    kitchen.assistant.went_down(GONE, Verdict(Next.RESUME))
+    kitchen.assistant.went_down(*GONE)
     await asyncio.sleep(0.2)
     kitchen.passes(100, noise=True)
     assert kitchen.assistant.just_heard() == b""  # it may be our own voice

@@ -70,8 +70,9 @@ def line_of(path: Path, text: str) -> int:
 
 
 def pins(panel: Panel) -> Iterator[int]:
-    led = panel.led
-    for pin in (panel.mute_button.pin, panel.mute_switch.pin, led.pin, led.red, led.green, led.blue):
+    led, dotstar = panel.led, panel.led.dotstar
+    lights = (led.pin, led.red, led.green, led.blue, dotstar.data, dotstar.clock)
+    for pin in (panel.mute_button.pin, panel.mute_switch.pin, *lights):
         if pin is not None:
             yield pin
 
@@ -120,6 +121,22 @@ class TestShipped:
         colours = {getattr(loaded(file, "panel: {board: button-rgb}\n").panel.led, name) for name in Led.model_fields}
         for name in set(NAMES) - {"button-rgb"}:
             assert colours.isdisjoint(pins(loaded(file, f"panel: {{board: {name}}}\n").panel))
+
+    @pytest.mark.parametrize(("name", "wires"), [("respeaker-2mic", (10, 11)), ("adafruit-voice-bonnet", (5, 6))])
+    def test_lights_in_a_row_need_no_setting_of_the_owner(
+        self, file: Path, name: str, wires: tuple[int, int]
+    ) -> None:
+        """Boards with DotStars name their wires, and an owner may prefer an LED."""
+        led = loaded(file, f"panel: {{board: {name}}}\n").panel.led
+        assert (led.dotstar.data, led.dotstar.clock, led.dotstar.count) == (*wires, 3)
+        assert (led.given, led.coloured) == (True, True)
+        (problem,) = told(file, f"panel: {{board: {name}, led: {{pin: 12}}}}\n")
+        assert (
+            "panel.led.pin: pin and dotstar must not both be set; panel.led.dotstar.data is set by the board"
+            in problem
+        )
+        own = loaded(file, f"panel: {{board: {name}, led: {{pin: 12, dotstar: {{data: null, clock: null}}}}}}\n")
+        assert (own.panel.led.given, own.panel.led.coloured) == (True, False)
 
     def test_they_come_with_an_installation(self, tmp_path: Path) -> None:
         """An installed speakerd, with no repository around it, has its boards inside the package."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.pi import PiPin
 
 from speakerd.errors import HardwareError
 from speakerd.panel.button import Button, Finger, Gesture, Switch
@@ -326,6 +327,42 @@ async def test_a_press_that_was_over_before_anybody_looked_counts(factory: MockF
     time.sleep(0.6)  # noqa: ASYNC251 - the loop is late
     finger.join()
     await until(lambda: gestures == [Gesture.DOWN, Gesture.PRESS] * 2)
+    button.close()
+
+
+class Late(MockPWMPin):  # type: ignore[misc]  # gpiozero ships no types
+    """A pin whose edges are told when somebody lets them, with the time at which they were."""
+
+    def __init__(self, factory: MockFactory, info: Any) -> None:
+        super().__init__(factory, info)
+        self.untold: list[tuple[float, bool]] = []
+
+    def _call_when_changed(self) -> None:
+        self.untold.append((self._last_change, bool(self._state)))
+
+    def tell(self) -> None:
+        """Tell of all edges at once."""
+        while self.untold:
+            PiPin._call_when_changed(self, *self.untold.pop(0))
+
+
+async def test_what_is_told_late_and_all_at_once_is_judged_by_when_it_was() -> None:
+    """Two presses are two presses, and bouncing is none, even when the machine was too busy to tell of them."""
+    factory = MockFactory(pin_class=Late)
+    gestures: list[Gesture] = []
+    pin = factory.pin(PIN)
+    pin.drive_high()
+    button = Button(MuteButton(pin=PIN), factory, gestures.append, lambda error: pytest.fail(str(error)))
+    await asyncio.sleep(0.1)
+    for length_s in (0.001, 0.1, 0.001, 0.1, 0.001):
+        pin.drive_low()
+        time.sleep(length_s)  # noqa: ASYNC251 - the loop is late
+        pin.drive_high()
+        time.sleep(length_s)  # noqa: ASYNC251
+    pin.tell()
+    await until(lambda: gestures == [Gesture.DOWN, Gesture.PRESS] * 2)
+    await asyncio.sleep(0.1)
+    assert gestures == [Gesture.DOWN, Gesture.PRESS] * 2
     button.close()
 
 

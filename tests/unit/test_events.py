@@ -86,8 +86,18 @@ def parse(wire: dict[str, Any]) -> types.LiveServerMessage:
             [Usage(626, 63, 689)],
         ),
         (
+            '{"usageMetadata":{"promptTokenCount":626,"responseTokenCount":63,"totalTokenCount":689,'
+            '"promptTokensDetails":[{"modality":"TEXT","tokenCount":312},{"modality":"AUDIO","tokenCount":287}],'
+            '"responseTokensDetails":[{"modality":"AUDIO","tokenCount":63}],"thoughtsTokenCount":40}}',
+            [Usage(626, 103, 689, prompt_text=312, response_text=40)],
+        ),
+        (
+            '{"usageMetadata":{"promptTokenCount":5,"promptTokensDetails":[{"modality":"SMELL","tokenCount":5},{}]}}',
+            [Usage(5, 0, 0)],
+        ),
+        (
             '{"serverContent":{"turnComplete":true,"groundingMetadata":{}},"usageMetadata":{"totalTokenCount":9}}',
-            [TurnComplete(), Usage(0, 0, 9)],
+            [Usage(0, 0, 9), TurnComplete()],
         ),
     ],
 )
@@ -118,8 +128,9 @@ def test_an_interruption_comes_before_the_sound_beside_it_and_the_end_of_the_tur
         "modelTurn": {"parts": [SOUND]},
         "outputTranscription": {"text": "so"},
     }
-    kinds = [type(event) for event in events_of(parse({"serverContent": content}))]
-    assert kinds == [Interrupted, Audio, Said, GenerationComplete, TurnComplete]
+    message = {"serverContent": content, "usageMetadata": {"totalTokenCount": 9}}
+    kinds = [type(event) for event in events_of(parse(message))]
+    assert kinds == [Interrupted, Audio, Said, GenerationComplete, Usage, TurnComplete]
 
 
 JSON = st.recursive(

@@ -11,7 +11,7 @@ from speakerd.settings import Settings
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("GEMINI_API_KEY", "SPEAKERD_TOKEN_AUTHORIZATION", "CREDENTIALS_DIRECTORY"):
+    for variable in ("GEMINI_API_KEY", "SPEAKERD_TOKEN_AUTHORIZATION", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -34,6 +34,41 @@ def test_without_a_key_one_is_told_how_to_get_one() -> None:
     """A missing key is a matter of the settings, with words that help."""
     with pytest.raises(SettingsError, match=r"no API key in GEMINI_API_KEY: get a key at .* export GEMINI_API_KEY="):
         read_key()
+
+
+@pytest.mark.parametrize("content", [None, "", " \n"])
+def test_a_service_is_told_how_to_store_its_key(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a credential, or with an empty one, the text names it and the commands that store it."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    if content is not None:
+        (tmp_path / "gemini-api-key").write_text(content)
+    with pytest.raises(SettingsError, match="no API key in the credential gemini-api-key: get a key") as refusal:
+        read_key()
+    for words in ("speakerd setup", "systemd-creds encrypt --name=gemini-api-key - ", "systemctl restart speakerd"):
+        assert words in str(refusal.value)
+    assert "export" not in str(refusal.value)
+
+
+def test_a_credential_that_cannot_be_read_is_no_reason_to_guess(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there and unreadable is told, even where another key is in the environment."""
+    (tmp_path / "gemini-api-key").mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("GEMINI_API_KEY", "k3y")
+    with pytest.raises(SettingsError, match="the credential gemini-api-key cannot be read: Is a directory; store"):
+        read_key()
+
+
+def test_a_credential_of_ten_megabytes_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wrong file, given as a key, is refused without being repeated."""
+    (tmp_path / "gemini-api-key").write_bytes(b"wrong" * 2_000_000)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(SettingsError, match="what is in the credential gemini-api-key is not an API key") as refusal:
+        read_key()
+    assert "wrong" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("wrong", ["two words", "käse", "x" * 5000, "a\0b"])

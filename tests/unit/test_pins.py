@@ -327,6 +327,8 @@ def test_gpiozero_is_not_loaded_for_a_speaker_without_a_panel() -> None:
         ({"mute_button": {"pin": 5}, "led": {"pin": 5}}, ["panel.mute_button.pin", "panel.led.pin"]),
         ({"mute_switch": {"pin": 5}, "led": {"red": 4, "green": 5, "blue": 6}}, ["mute_switch.pin", "led.green"]),
         ({"led": {"red": 4, "green": 6, "blue": 4}}, ["panel.led.red", "panel.led.blue"]),
+        ({"mute_button": {"pin": 6}, "led": {"dotstar": {"data": 5, "clock": 6}}}, ["button.pin", "dotstar.clock"]),
+        ({"led": {"dotstar": {"data": 5, "clock": 5}}}, ["panel.led.dotstar.data", "panel.led.dotstar.clock"]),
     ],
 )
 def test_clashes_are_found_without_any_pins(settings: dict[str, Any], names: list[str]) -> None:

@@ -219,6 +219,11 @@ class TestMistakes:
             ),
             ("panel: {led: {red: 5, pin: 4}}", "1: panel.led.pin: pin and red must not both be set"),
             ("panel: {led: {red: 5, blue: 6}}", "1: panel.led.red: with red, green must be set as well"),
+            ("panel: {led: {dotstar: {data: 5}}}", "1: panel.led.dotstar.data: data and clock must both be set"),
+            (
+                "panel: {led: {pin: 4, dotstar: {data: 5, clock: 6}}}",
+                "1: panel.led.pin: pin and dotstar must not both be set",
+            ),
             (
                 "panel: {mute_button: {pull: floating}}",
                 "1: panel.mute_button.pull: active must be low or high where pull",

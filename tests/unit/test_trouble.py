@@ -8,7 +8,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidProxyStatus, InvalidStatus
 from websockets.http11 import Response
 
-from speakerd.errors import Cure
+from speakerd.errors import Cause, Cure
 from speakerd.live.trouble import trouble
 
 UNREACHABLE = [
@@ -66,6 +66,7 @@ def test_a_web_page_in_place_of_the_server_is_the_networks_own(status: int) -> N
     found = trouble(InvalidStatus(Response(status, "…", Headers())), 10.0)
     assert str(found) == f"the network shows its own page in place of the server (HTTP {status})"
     assert "log in" in found.advice
+    assert found.cause is Cause.LOGIN
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from speakerd.errors import Cure, LinkError
+from speakerd.errors import Cause, Cure, LinkError
 from speakerd.live.verdict import Next, verdict
 
 
@@ -113,3 +113,24 @@ def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
         verdict(LinkError("no route", cure=Cure.NETWORK), resumed=True, during_setup=True, failures=9).next
         is Next.RESUME
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (LinkError("x", cure=Cure.NETWORK), Cause.OFFLINE),
+        (LinkError("x", code=503), Cause.SERVICE),
+        (LinkError("x", code=1007, reason="API key not valid. Please pass a valid API key."), Cause.KEY),
+        (LinkError("x", advice="log in", cure=Cure.NETWORK, cause=Cause.LOGIN), Cause.LOGIN),
+        (LinkError("x", code=1011, reason="You exceeded your current quota"), Cause.QUOTA),
+        (LinkError("x", code=404), Cause.SETTINGS),
+        (LinkError("x", code=1007, reason="Request contains an invalid argument."), Cause.SETTINGS),
+        (LinkError("x", advice="name another proxy"), Cause.SETTINGS),
+        (LinkError("x", cure=Cure.CLOCK), Cause.CLOCK),
+        (LinkError("x", cure=Cure.CLOCK, advice="check the clocks of both machines"), Cause.CLOCK),
+        (LinkError("x", code=1008, advice="check the key", cause=Cause.KEY), Cause.KEY),
+    ],
+)
+def test_what_is_said_aloud_fits_the_failure(error: LinkError, cause: Cause) -> None:
+    """Each failure belongs to one of the sentences that there are."""
+    assert verdict(error, resumed=False, during_setup=True).cause is cause

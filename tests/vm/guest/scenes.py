@@ -11,6 +11,9 @@ from tests.vm.guest.journal import UNIT, Entry
 from tests.vm.guest.kitchen import BOUNCE_MS, BUTTON, COLOURS, LIGHT, SINGLE, START_S, Kitchen, systemctl, until
 from tests.vm.guest.pins import Trace, Watch
 
+STORMS = 10
+"""How often a storm is tried: a host that is busy elsewhere for some hundredths of a second makes presses of one."""
+
 Scene = Callable[[Kitchen], Awaitable[str]]
 
 SLACK_S = 0.06
@@ -145,10 +148,7 @@ def _muted_since(kitchen: Kitchen, at: float) -> list[Entry]:
 
 async def bouncing_does_not_mute(kitchen: Kitchen) -> str:
     """Two hundred edges in a second are no press; the press after them is one."""
-    await kitchen.at_home()
-    seen = len(kitchen.journal.entries)
-    still_ms = await kitchen.storm()
-    assert still_ms < BOUNCE_MS, f"it lay still for {still_ms:.1f} ms: this was no storm"
+    seen, still_ms = await _weather_a_storm(kitchen)
     await asyncio.sleep(1)
     new = kitchen.journal.entries[seen:]
     assert not [entry for entry in new if "muted" in entry.fields], [entry.message for entry in new]
@@ -157,6 +157,22 @@ async def bouncing_does_not_mute(kitchen: Kitchen) -> str:
     await kitchen.until_state("muted")
     said = [entry.message for entry in new if entry.fields.get("event") == "panel"]
     return f"200 edges in a second, never still for more than {still_ms:.1f} ms; in the journal: {said}"
+
+
+async def _weather_a_storm(kitchen: Kitchen) -> tuple[int, float]:
+    """Make a storm; return how long the journal was before it, and for how many milliseconds the button lay still.
+
+    Where the host held the guest up meanwhile, the button lay still for long enough to count: that was no storm.
+    """
+    tries: list[float] = []
+    while len(tries) < STORMS:
+        await kitchen.at_home()
+        seen = len(kitchen.journal.entries)
+        tries.append(await kitchen.storm())
+        if tries[-1] < BOUNCE_MS:
+            return seen, tries[-1]
+        await asyncio.sleep(2)  # what it counted as presses is over
+    raise AssertionError(f"the machine is too busy to make a storm: the button lay still for {tries} ms")
 
 
 async def a_pin_that_another_program_holds_is_named(kitchen: Kitchen) -> str:
@@ -216,9 +232,10 @@ async def a_light_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
 
 
 async def no_press_is_lost(kitchen: Kitchen) -> str:
-    """While the speaker listens, each of ten presses counts.
+    """While the speaker listens, each of ten presses counts; while it dials, ten presses leave it as it was.
 
-    While it dials, the SDK is loaded, which here holds the event loop up for longer than a press lasts: that is told.
+    While it dials, the SDK is loaded, which here holds the event loop up for longer than a press lasts. Presses that
+    came meanwhile are then obeyed together, and the journal tells what came of them.
     """
     told = []
     for name in ("while it dials", "while it listens"):
@@ -230,9 +247,10 @@ async def no_press_is_lost(kitchen: Kitchen) -> str:
         for _ in range(10):
             kitchen.press()
             await asyncio.sleep(1)
+        await until(lambda: kitchen.disk() == "not muted", "ten presses to be none", 10)
         changes = [entry for entry in kitchen.journal.entries[seen:] if "muted" in entry.fields]
-        told.append(f"{name} {len(changes)} of 10 presses counted")
-    assert " 10 of 10 " in told[-1], "; ".join(told)
+        told.append(f"{name} ten presses made {len(changes)} changes")
+    assert told[-1].endswith(" 10 changes"), "; ".join(told)
     return "; ".join(told)
 
 

@@ -1,0 +1,1 @@
+"""What is wrong with this speaker, and what to do about it."""

@@ -1,0 +1,1 @@
+"""How the running speaker is, as it says itself."""
