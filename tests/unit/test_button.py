@@ -340,9 +340,9 @@ class Late(MockPWMPin):  # type: ignore[misc]  # gpiozero ships no types
     def _call_when_changed(self) -> None:
         self.untold.append((self._last_change, bool(self._state)))
 
-    def tell(self) -> None:
-        """Tell of all edges at once."""
-        while self.untold:
+    def tell(self, before: float = float("inf")) -> None:
+        """Tell of all edges that were before a moment."""
+        while self.untold and self.untold[0][0] < before:
             PiPin._call_when_changed(self, *self.untold.pop(0))
 
 
@@ -363,6 +363,47 @@ async def test_what_is_told_late_and_all_at_once_is_judged_by_when_it_was() -> N
     await until(lambda: gestures == [Gesture.DOWN, Gesture.PRESS] * 2)
     await asyncio.sleep(0.1)
     assert gestures == [Gesture.DOWN, Gesture.PRESS] * 2
+    button.close()
+
+
+async def test_bouncing_that_is_told_late_is_no_press() -> None:
+    """Where a busy machine tells of each edge when it is long over, there are always others to come."""
+    factory = MockFactory(pin_class=Late)
+    gestures: list[Gesture] = []
+    pin = factory.pin(PIN)
+    pin.drive_high()
+    button = Button(MuteButton(pin=PIN), factory, gestures.append, lambda error: pytest.fail(str(error)))
+    await asyncio.sleep(0.1)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        (pin.drive_low if pin.state else pin.drive_high)()
+        pin.tell(before=time.monotonic() - 0.03)
+        await asyncio.sleep(0.002)
+    pin.drive_high()
+    pin.tell()
+    await asyncio.sleep(0.1)
+    assert gestures == []
+    button.close()
+
+
+async def test_a_level_that_nobody_told_of_must_last_as_well() -> None:
+    """What the pin is when it is looked at may have begun a moment ago."""
+    factory = MockFactory(pin_class=Late)
+    gestures: list[Gesture] = []
+    pin = factory.pin(PIN)
+    pin.drive_high()
+    settings = MuteButton(pin=PIN, bounce_ms=100)
+    button = Button(settings, factory, gestures.append, lambda error: pytest.fail(str(error)))
+    await asyncio.sleep(0.2)
+    pin.drive_low()
+    pin.drive_high()
+    pin.tell()
+    await asyncio.sleep(0.05)
+    pin.drive_low()
+    await asyncio.sleep(0.09)
+    pin.drive_high()
+    await asyncio.sleep(0.3)
+    assert gestures == []
     button.close()
 
 

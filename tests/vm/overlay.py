@@ -11,11 +11,25 @@ from tests.vm.machine import OVERLAY, Guest
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = Path("opt/speakerd/lib/python3.13/site-packages")
 
+DELIVERED = {
+    "speakerd.service": "usr/lib/systemd/system/speakerd.service",
+    "speakerd.sysusers": "usr/lib/sysusers.d/speakerd.conf",
+    "speakerd.tmpfiles": "usr/lib/tmpfiles.d/speakerd.conf",
+    "60-speakerd-gpio.rules": "usr/lib/udev/rules.d/60-speakerd-gpio.rules",
+}
+"""What of ``systemd/`` goes where, as in the package."""
+
 
 def make_overlay(guest: Guest, directory: Path) -> None:
     """Write the initramfs with which this guest boots into ``directory``; nothing in the checkout changes."""
     root = directory / "overlay"
     shutil.copytree(CHECKOUT / "tests" / "vm" / "files", root)
+    for name, place in DELIVERED.items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / "systemd" / name, root / place)
+    catalog = root / "usr/lib/systemd/catalog/speakerd.catalog"
+    catalog.parent.mkdir(parents=True)
+    subprocess.run([sys.executable, CHECKOUT / "scripts" / "catalog.py", catalog], check=True)
     scenes = root / "opt" / "scenes" / "tests"
     shutil.copytree(CHECKOUT / "tests" / "vm", scenes / "vm", ignore=shutil.ignore_patterns("__pycache__", "files"))
     shutil.copy(CHECKOUT / "tests" / "__init__.py", scenes)

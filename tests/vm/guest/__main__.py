@@ -6,6 +6,7 @@ import time
 import traceback
 from pathlib import Path
 
+from tests.vm.guest import service
 from tests.vm.guest.kitchen import Kitchen
 from tests.vm.guest.scenes import SCENES, Scene
 
@@ -25,7 +26,7 @@ def _only() -> list[str]:
 
 
 async def _play(only: list[str]) -> int:
-    scenes = [scene for scene in SCENES if any(part in scene.__name__ for part in only)]
+    scenes = [scene for scene in (*SCENES, *service.SCENES) if any(part in scene.__name__ for part in only)]
     _tell("BEGIN", f"{len(scenes)} scenes, {Path('/proc/uptime').read_text().split()[0]} s after the kernel")
     async with Kitchen.furnished() as kitchen:
         results = [await _one(scene, kitchen) for scene in scenes]

@@ -29,6 +29,7 @@ KEY = "not-a-real-key-0123456789"
 RUN = Path("/run/scenes")
 STATE = Path("/var/lib/speakerd")
 SETTINGS = Path("/etc/speakerd/speakerd.yaml")
+CREDENTIAL = Path("/etc/credstore.encrypted/gemini-api-key")
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/scene.conf")
 
 BUTTON, LIGHT = 17, 27
@@ -78,8 +79,7 @@ class Kitchen:
         script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a tone"}]})
         options = LiveApiOptions(RUN / "live", script=script, keys=frozenset({KEY}))
         async with LiveApi(options) as live, _noise():
-            environment = f"GEMINI_API_KEY={KEY}\nSSL_CERT_FILE={live.ca_file}\n"
-            (RUN / "environment").write_text(environment)
+            await output_of("systemd-creds", "encrypt", "--name=gemini-api-key", "-", str(CREDENTIAL), stdin=KEY)
             try:
                 yield cls(live)
             finally:
@@ -87,10 +87,13 @@ class Kitchen:
 
     # The daemon.
 
-    async def start(self, panel: dict[str, object], *, user: str = "speakerd") -> None:
-        """Start it as on its first day, with this panel, and as this user; return when it is ready."""
+    async def start(self, panel: dict[str, object], *, user: str = "speakerd", muted: bool = False) -> None:
+        """Start it as on its first day, or left muted, with this panel and as this user; return when it is ready."""
         await self.stop()
         shutil.rmtree(STATE, ignore_errors=True)
+        if muted:
+            STATE.mkdir()
+            (STATE / "mute").write_text("muted\n")
         self._runs = panel, user
         SETTINGS.parent.mkdir(exist_ok=True)
         SETTINGS.write_text(
@@ -105,13 +108,24 @@ class Kitchen:
                 }
             )
         )
-        DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-        service = f"[Service]\nUser={user}\n"
-        if not DROP_IN.exists() or DROP_IN.read_text() != service:
-            DROP_IN.write_text(service)
-            await systemctl("daemon-reload")
+        await self.drop_in(user=user)
         self.journal.begin_anew()
         await systemctl("start", UNIT)
+
+    async def drop_in(self, *, user: str = "speakerd", more: str = "") -> None:
+        """Change of the unit what the guest needs: the server's certificate, its pins' board, and time."""
+        lines = [
+            "[Service]", f"User={user}", f"Group={user}", f"Environment=SSL_CERT_FILE={self.live.ca_file}",
+            # ProtectProc= brings a /proc of its own, without the board that is laid over the other one.
+            "BindReadOnlyPaths=/run/cpuinfo:/proc/cpuinfo",
+            # Without a real processor below it, everything takes its time.
+            "TimeoutStartSec=180", "RestartSec=0", more,
+        ]  # fmt: skip
+        text = "\n".join(lines)
+        if not DROP_IN.exists() or DROP_IN.read_text() != text:
+            DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+            DROP_IN.write_text(text)
+            await systemctl("daemon-reload")
 
     async def at_home(self, panel: dict[str, object] | None = None) -> None:
         """See that it runs with this panel, listens, and has nothing to do."""
@@ -126,13 +140,6 @@ class Kitchen:
     async def stop(self) -> None:
         """End it."""
         await systemctl("stop", UNIT)
-
-    async def mute(self) -> None:
-        """Mute it without its button."""
-        command = [sys.executable, "-m", "speakerd", "mute"]
-        muter = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-        assert await muter.wait() == 0, "speakerd mute failed"
-        await self.until_state("muted")
 
     async def pid(self) -> int:
         """Return its process, or 0."""
@@ -166,6 +173,12 @@ class Kitchen:
         states = [path.read_text() for path in Path("/proc/asound").glob("card*/pcm*c/sub*/status")]
         assert states, "the kernel does not tell of capture devices"
         return "; ".join(state for state in states if state != "closed\n") or "closed"
+
+    def microphone_thread(self) -> int:
+        """Return which thread has a capture device open."""
+        owner = re.search(r"owner_pid\s*:\s*(\d+)", self.microphone())
+        assert owner, self.microphone()
+        return int(owner[1])
 
     def last_sound(self) -> float:
         """Return when the server heard the room last."""
@@ -221,16 +234,23 @@ async def until(value: Callable[[], object], what: str, timeout: float) -> None:
 
 
 async def systemctl(*words: str) -> str:
-    """Run systemctl; return what it printed.
+    """Run systemctl; return what it printed."""
+    return await output_of("systemctl", *words)
+
+
+async def output_of(*words: str, stdin: str = "", status: int | None = 0) -> str:
+    """Run a program; return what it printed.
 
     Raises:
-        AssertionError: it failed.
+        AssertionError: it ended with another status; None is any.
     """
     process = await asyncio.create_subprocess_exec(
-        "systemctl", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, f"systemctl {' '.join(words)}: {output.decode()}"
+    output, _ = await process.communicate(stdin.encode())
+    assert status in (None, process.returncode), (
+        f"{' '.join(words)} ended with {process.returncode}: {output.decode()}"
+    )
     return output.decode().strip()
 
 

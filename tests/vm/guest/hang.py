@@ -1,0 +1,38 @@
+"""A thread that hangs: held by the kernel as a driver would hold it, while all others go on."""
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+"""From linux/ptrace.h."""
+
+WALL = 0x40000000
+"""Wait for threads of every kind (waitpid(2))."""
+
+
+@contextlib.contextmanager
+def hung(thread: int) -> Iterator[None]:
+    """Hold a thread for as long as the block runs; the end of its process sets it free.
+
+    Raises:
+        OSError: it cannot be held.
+    """
+    _ptrace(PTRACE_SEIZE, thread)
+    _ptrace(PTRACE_INTERRUPT, thread)
+    os.waitpid(thread, WALL)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is gone, as it should be
+            _ptrace(PTRACE_DETACH, thread)
+
+
+def _ptrace(request: int, thread: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    if libc.ptrace(request, thread, None, None) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

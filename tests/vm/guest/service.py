@@ -1,0 +1,211 @@
+"""The scenes of the service: the unit as it is delivered, under a real systemd, on a real kernel."""
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.vm.guest.hang import hung
+from tests.vm.guest.journal import UNIT
+from tests.vm.guest.kitchen import CREDENTIAL, RUN, SETTINGS, SINGLE, START_S, Kitchen, output_of, systemctl
+
+DROP_INS = SETTINGS.with_name("speakerd.yaml.d")
+
+
+async def it_is_ready_and_says_what_it_does(kitchen: Kitchen) -> str:
+    """With its key as an encrypted credential it is ready; its status line follows what it does."""
+    await kitchen.start(SINGLE)
+    words = await systemctl("show", "-p", "ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic", UNIT)
+    began, ready = sorted(int(number) for number in re.findall(r"=(\d+)", words))
+    await kitchen.until_state("idle", START_S)
+    lines = [await systemctl("show", "-P", "StatusText", UNIT)]
+    kitchen.press()
+    await kitchen.until_state("muted")
+    lines.append(await systemctl("show", "-P", "StatusText", UNIT))
+    assert "uted" in lines[1], lines
+    assert lines[0] != lines[1], lines
+    assert all(line and "\n" not in line for line in lines), lines
+    return f"READY {(ready - began) / 1e6:.1f} s after its start; STATUS {lines}"
+
+
+async def without_a_key_it_stops_with_one_line(kitchen: Kitchen) -> str:
+    """Without a key it stops, says in one line where to put one, and does not come back by itself."""
+    await kitchen.stop()
+    away = CREDENTIAL.with_suffix(".away")
+    CREDENTIAL.rename(away)
+    try:
+        said = await _refusal(kitchen)
+    finally:
+        away.rename(CREDENTIAL)
+    assert "systemd-creds" in said, said
+    return said
+
+
+async def bad_settings_stop_it_with_one_line(kitchen: Kitchen) -> str:
+    """With a mistake in the settings it stops; one line names file and line, and nothing tries again."""
+    await kitchen.stop()
+    with _drop_in("speaker: {prebufer_ms: 80}\n") as file:
+        said = await _refusal(kitchen)
+    assert f"{file}:1" in said, said
+    return said
+
+
+async def _refusal(kitchen: Kitchen) -> str:
+    """Start what cannot be started; return the one line that it said."""
+    seen = len(kitchen.journal.entries)
+    await output_of("systemctl", "start", UNIT, status=1)
+    # The service manager tells of credentials by itself.
+    said = [entry.message for entry in kitchen.journal.entries[seen:] if entry.message.startswith("speakerd: ")]
+    assert len(said) == 1, said
+    for name, value in (("ExecMainStatus", "78"), ("NRestarts", "0"), ("ActiveState", "failed")):
+        assert await systemctl("show", "-P", name, UNIT) == value, name
+    return said[0]
+
+
+async def a_reload_keeps_the_mute_and_refuses_mistakes(kitchen: Kitchen) -> str:
+    """Told to reload settings with mistakes it keeps the old ones; it takes good ones, and stays muted."""
+    await kitchen.at_home()
+    pid = await kitchen.pid()
+    seen = len(kitchen.journal.entries)
+    with _drop_in("assistant: {voice: 3}\n"):
+        await output_of("systemctl", "reload", UNIT, status=1)
+        refused = await kitchen.journal.until(after=seen, event="settings-refused")
+        await kitchen.until_sound()
+    with _drop_in("assistant: {voice: Puck}\n"):
+        kitchen.press()
+        await kitchen.until_state("muted")
+        seen, at = len(kitchen.journal.entries), time.monotonic()
+        await systemctl("reload", UNIT)
+        await kitchen.journal.until(after=seen, event="reloaded")
+        await asyncio.sleep(3)
+        assert kitchen.journal.state() == "muted", kitchen.journal.state()
+        assert kitchen.microphone() == "closed", kitchen.microphone()
+        assert kitchen.octets_since(at) == 0
+        seen = len(kitchen.journal.entries)
+    await systemctl("reload", UNIT)
+    await kitchen.journal.until(after=seen, event="reloaded")
+    assert await kitchen.pid() == pid, "it was started anew"
+    kitchen.press()
+    await kitchen.until_state("idle", START_S)
+    await kitchen.until_sound()
+    return f"{refused.message!r}; a reload while muted leaves it muted, and 0 bytes leave"
+
+
+async def the_sandbox_binds(kitchen: Kitchen) -> str:
+    """From inside the service what it has no business with fails, and what it needs works."""
+    await kitchen.stop()
+    probe = Path("/usr/lib/speakerd-probe.py")
+    shutil.copy(Path(__file__).with_name("probe.py"), probe)
+    seen = len(kitchen.journal.entries)
+    try:
+        await kitchen.drop_in(more=f"Type=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 {probe}\n")
+        await output_of("systemctl", "start", UNIT, status=None)
+    finally:
+        await kitchen.drop_in()
+        probe.unlink()
+    said = [entry.message for entry in kitchen.journal.entries[seen:]]
+    (RUN / "sandbox.txt").write_text("\n".join(said))
+    wrong = [line for line in said if not line.startswith(("ok ", "devices"))]
+    assert len(said) > 20, said
+    assert not wrong, wrong
+    refused, allowed = (sum(f": {word}" in line for line in said) for word in ("no", "yes"))
+    return f"{refused} things refused, {allowed} allowed; {said[0]}"
+
+
+async def each_hang_is_ended(kitchen: Kitchen) -> str:
+    """When the event loop hangs, or the thread of the microphone, that is noticed, and the service begins anew."""
+    told = []
+    for part in ("loop", "microphone"):
+        await kitchen.at_home()
+        pid, began, seen = await kitchen.pid(), time.monotonic(), len(kitchen.journal.entries)
+        with hung(pid if part == "loop" else kitchen.microphone_thread()):
+            while await kitchen.pid() in (0, pid):
+                assert time.monotonic() - began < 120, f"it still hangs, 120 s after its {part} did"
+                await asyncio.sleep(0.2)
+        took = time.monotonic() - began
+        stuck = [entry.message for entry in kitchen.journal.entries[seen:] if entry.fields.get("event") == "watchdog"]
+        assert stuck or part == "loop", "what hung was not named"
+        told.append(f"{part} after {took:.0f} s {stuck}")
+    await kitchen.at_home()
+    return "begun anew: " + ", ".join(told)
+
+
+async def the_journal_answers_questions(kitchen: Kitchen) -> str:
+    """Lines can be asked for by their event, carry an id, and are explained by `journalctl -x`."""
+    await kitchen.at_home()
+    seen = len(kitchen.journal.entries)
+    await kitchen.live.go_dark()
+    try:
+        await kitchen.journal.until(after=seen, event="link-lost")
+    finally:
+        await kitchen.live.come_back()
+    await kitchen.until_state("idle")
+    asked = await output_of("journalctl", "-u", UNIT, "SPEAKERD_EVENT=link-lost", "-o", "json", "-n", "1")
+    line = json.loads(asked)
+    explained = await output_of("journalctl", "-x", "-u", UNIT, "SPEAKERD_EVENT=link-lost", "-n", "1", "--no-pager")
+    (RUN / "explained.txt").write_text(explained)
+    assert re.fullmatch("[0-9a-f]{32}", line["MESSAGE_ID"]), line
+    assert "░░ Subject:" in explained, explained
+    return f"{sorted(name for name in line if name.startswith('SPEAKERD_'))}; {explained.splitlines()[1]}"
+
+
+async def it_tells_of_itself(kitchen: Kitchen) -> str:
+    """`speakerd status`, `doctor` and `explain` answer beside the running service, and leave it as it was."""
+    await kitchen.at_home()
+    told = []
+    for words in (["status"], ["status", "--metrics"], ["doctor"], ["explain"]):
+        began = time.monotonic()
+        # The doctor rightly finds what a virtual machine lacks.
+        said = await output_of("speakerd", *words, status=None if words[0] in ("doctor", "explain") else 0)
+        (RUN / f"{'-'.join(words).replace('--', '')}.txt").write_text(said)
+        assert len(said.splitlines()) > 2, said
+        assert max(map(len, said.splitlines())) <= 80 or "--metrics" in words, said
+        told.append(f"{' '.join(words)}: {len(said.splitlines())} lines in {time.monotonic() - began:.0f} s")
+    assert kitchen.journal.state() == "idle", kitchen.journal.state()
+    await kitchen.until_sound()
+    return ", ".join(told)
+
+
+async def it_stops_within_two_seconds(kitchen: Kitchen) -> str:
+    """Told to stop it is gone within two seconds, also when the server is."""
+    took = []
+    for dark in (False, True):
+        await kitchen.at_home()
+        if dark:
+            await kitchen.live.go_dark()
+            await kitchen.until_state("offline")
+        began = time.monotonic()
+        await kitchen.stop()
+        took.append(time.monotonic() - began)
+        await kitchen.live.come_back()
+        assert await systemctl("show", "-P", "Result", UNIT) == "success"
+    assert max(took) < 2, took
+    return f"{took[0]:.1f} s with a connection, {took[1]:.1f} s without"
+
+
+@contextlib.contextmanager
+def _drop_in(text: str) -> Iterator[Path]:
+    file = DROP_INS / "90-scene.yaml"
+    DROP_INS.mkdir(exist_ok=True)
+    file.write_text(text)
+    try:
+        yield file
+    finally:
+        file.unlink()
+
+
+SCENES = (
+    it_is_ready_and_says_what_it_does,
+    without_a_key_it_stops_with_one_line,
+    bad_settings_stop_it_with_one_line,
+    a_reload_keeps_the_mute_and_refuses_mistakes,
+    the_sandbox_binds,
+    each_hang_is_ended,
+    the_journal_answers_questions,
+    it_tells_of_itself,
+    it_stops_within_two_seconds,
+)
