@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from speakerd import __version__
 from speakerd.errors import LinkError, SettingsError, SpeakerdError
+from speakerd.host.terminal import speak_plainly
 from speakerd.simulate.arguments import add_demo_arguments, add_stand_in_arguments
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command that the words name; return its exit status: 0, 1 failed, 2 misused, 78 bad settings."""
     arguments = _parser().parse_args(_moments_last(sys.argv[1:] if words is None else words))
     command: Command = arguments.command
+    speak_plainly()
     try:
         return command(arguments)
     except SettingsError as error:
@@ -218,7 +220,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
     journal = Journal(arguments.file, arguments.directory)
     found = explain(journal, " ".join(arguments.when))
-    print(as_json(found) if arguments.json else as_text(found, sys.stdout.encoding))
+    print(as_json(found) if arguments.json else as_text(found))
     return 0
 
 

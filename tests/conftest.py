@@ -14,6 +14,18 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+PROGRAMS = {"systemd-journald": "systemd", "systemd-journal-remote": "systemd-journal-remote"}
+"""What of systemd the scenes run, and the package that it is in."""
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to begin where a program is missing: a scene that was left out proves nothing."""
+    missing = [package for program, package in PROGRAMS.items() if not Path("/lib/systemd", program).exists()]
+    if missing:
+        command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+        pytest.exit(f"the tests need {' and '.join(missing)}; run: sudo {command}", returncode=1)
+
+
 @pytest.fixture
 def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCard]:
     """Put in a simulated sound card that this process, and every process it starts, sees."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speakerd.doctor.finding import Finding, note, ok
+from speakerd.doctor.finding import Finding, bad, note, ok
 from speakerd.host.program import printed_by
 
 UNIT = "speakerd.service"
@@ -56,7 +56,14 @@ class Service:
             return note(name, "the running service has it, and we may not ask how it is", "run it with sudo")
         if self.says is None:
             return note(name, "the running service has it, so it was not tried", TRY_ALONE)
-        return ok(name, "in use by the running service; how it is: speakerd status")
+        told = self.says.get(name, {})
+        # Of a device it tells much, of the panel only what is wrong with each part.
+        troubles = [told["trouble"]] if "use" in told else list(told.values())
+        if any(troubles):
+            cause, _, advice = next(filter(None, troubles)).partition("; ")
+            return bad(name, f"the running service says: {cause}", advice or "see: journalctl -u speakerd -n 50")
+        use = "closed on purpose" if told.get("use") == "closed" else "in use"
+        return ok(name, f"{use} by the running service; how it is: speakerd status")
 
 
 async def look(runtime: Path) -> Service:

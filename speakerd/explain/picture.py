@@ -19,9 +19,6 @@ _FILLS = {"heard": "▒", "listening": "▒", "waiting": "░", "thinking": "░
 _OTHER = "─"
 _MARK = "▲"
 
-_PLAIN = str.maketrans({"▒": "=", "░": ".", "█": "#", "─": "-", "▲": "^", "→": ">", "…": "~"})
-"""The same for a terminal that knows no more than ASCII."""
-
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 """Seconds between two ticks of the axis."""
 
@@ -46,15 +43,6 @@ def waterfall(story: Story) -> list[str]:
     rows = [(bar.began, _line(story, bar, span)) for bar in bars]
     rows += [(entry.at, _mark(story, entry, span)) for entry in _last_of_each(marked)]
     return [_axis(span), *(line for _, line in sorted(rows, key=lambda row: row[0]))]
-
-
-def plain(line: str, encoding: str) -> str:
-    """Return a line as a terminal of this encoding can show it."""
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        return line.translate(_PLAIN).encode(encoding, errors="replace").decode(encoding)
-    return line
 
 
 def _line(story: Story, bar: Stretch, span: Stretch) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from speakerd.explain.cause import Cause
 from speakerd.explain.entry import Entry
 from speakerd.explain.explain import Explanation
-from speakerd.explain.picture import WIDTH, plain, waterfall
+from speakerd.explain.picture import WIDTH, waterfall
 from speakerd.explain.story import Stretch
 from speakerd.explain.words import clock, moment
 
@@ -18,9 +18,9 @@ _QUOTED = 200
 """Characters of a line of the journal that are shown."""
 
 
-def as_text(explanation: Explanation, encoding: str) -> str:
-    """Return the explanation in at most 80 columns, for a terminal of this encoding."""
-    return "\n".join(plain(line, encoding) for line in _lines(explanation))
+def as_text(explanation: Explanation) -> str:
+    """Return the explanation in at most 80 columns."""
+    return "\n".join(_lines(explanation))
 
 
 def as_json(explanation: Explanation) -> str:

@@ -230,7 +230,8 @@ class Microphone:
         """Tell of a device that is open and gives no sound, which its thread, waiting for it, cannot."""
         was_late = False  # a process that was stopped for a while finds its own sleep
         while True:
-            await asyncio.sleep(SILENT_S / 8)
+            # Until it can be late at the earliest: a speaker at rest wakes its processor as seldom as it can.
+            await asyncio.sleep(max(SILENT_S / 8, SILENT_S - self._owner.in_driver_s()))
             is_late = self._owner.in_driver_s() > SILENT_S
             if is_late and was_late and not self._is_silent:
                 self._is_silent = True

@@ -245,7 +245,6 @@ UNITS = Path(__file__).parents[2] / "systemd"
 SOCKET, SERVICE = UNITS / "speakerd-metrics.socket", UNITS / "speakerd-metrics@.service"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd's own tool")
 def test_the_units_of_the_metrics_have_no_mistake(tmp_path: Path) -> None:
     """Systemd prints nothing about them, and finds what listens to the network hardly exposed."""
     service = tmp_path / SERVICE.name.replace("@", "@1")
@@ -281,7 +280,6 @@ async def metrics_socket(runtime: Path) -> AsyncIterator[str]:
         await listener.communicate()
 
 
-@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="needs systemd's own tool")
 async def test_prometheus_can_scrape_it(tmp_path: Path) -> None:
     """A client of HTTP gets the metrics, as often as it asks; without a daemon it gets an error with the reason."""
     async with metrics_socket(tmp_path / "run") as url:
@@ -296,7 +294,6 @@ async def test_prometheus_can_scrape_it(tmp_path: Path) -> None:
         assert "no speakerd listens at" in text
 
 
-@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="needs systemd's own tool")
 async def test_a_scrape_waits_for_the_whole_request(tmp_path: Path) -> None:
     """To hang up on a client that still talks could throw away what it was told."""
     async with metrics_socket(tmp_path) as url:

@@ -415,6 +415,20 @@ def test_what_the_running_service_holds_is_left_to_it() -> None:
     assert "systemctl stop" in Service(UNIT).part("microphone").advice
 
 
+def test_what_the_running_service_misses_is_told_as_it_tells_it() -> None:
+    """It has tried for longer than the doctor may; a microphone that is closed on purpose is no trouble."""
+    away = {"use": "away", "trouble": "no microphone at plughw:CARD=Mic; plug it in"}
+    says = {"microphone": away, "loudspeaker": {"use": "open", "trouble": None}, "panel": {"led": "GPIO27 is busy"}}
+    service = Service(UNIT, says=says)
+    found = service.part("microphone")
+    assert (found.mark, found.advice) == (Mark.BAD, "plug it in")
+    assert "no microphone at plughw:CARD=Mic" in found.text
+    assert service.part("loudspeaker").mark is Mark.OK
+    assert "GPIO27 is busy" in service.part("panel").text
+    muted = Service(UNIT, says={"microphone": {"use": "closed", "trouble": None}}).part("microphone")
+    assert (muted.mark, "closed on purpose" in muted.text) == (Mark.OK, True)
+
+
 UNIT = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", "NRestarts": "0"}
 
 

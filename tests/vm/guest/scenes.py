@@ -213,7 +213,7 @@ async def missing_rights_are_named(kitchen: Kitchen) -> str:
 
 
 async def a_light_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
-    """Blinking wakes the daemon 20 times a second at most, and a steady light not at all.
+    """Blinking wakes the daemon 20 times a second at most; a steady light does not: it looks around twice a second.
 
     What lgpio's own threads do is told and not judged: nobody but lgpio can change it.
     """
@@ -227,7 +227,7 @@ async def a_light_hardly_wakes_the_processor(kitchen: Kitchen) -> str:
     steady = await kitchen.wakeups()
     told = f"a button, and two flashes every 2 s: {blinking}; no button, and steady red: {steady}"
     assert blinking.loop <= 20, told
-    assert steady.loop <= 2, told
+    assert steady.loop <= 4, told
     return told
 
 
