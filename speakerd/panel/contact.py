@@ -139,6 +139,10 @@ class Contact:
         self._is_watched = True
         # What is wrong with a pin that is not wanted any more is nobody's business.
         with contextlib.suppress(HardwareError), self._explained():
+            if not self._device.closed:
+                # gpiozero's pin in lgpio would stay among those that lgpio calls, also when the chip is opened anew.
+                self._device.pin.when_changed = None
+        with contextlib.suppress(HardwareError), self._explained():
             self._device.close()
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:

@@ -407,6 +407,23 @@ async def test_a_level_that_nobody_told_of_must_last_as_well() -> None:
     button.close()
 
 
+class Clinging(MockPWMPin):  # type: ignore[misc]  # gpiozero ships no types
+    """A pin that is told of edges until it is asked not to be, as lgpio's are."""
+
+    def close(self) -> None:
+        """Leave everything as it is."""
+
+
+async def test_nobody_is_called_for_a_button_that_was_closed() -> None:
+    """A chip that is opened anew, as with new settings, must not meet those who listened to it before."""
+    factory = MockFactory(pin_class=Clinging)
+    pin = factory.pin(PIN)
+    button = Button(MuteButton(pin=PIN), factory, lambda _gesture: None, lambda error: pytest.fail(str(error)))
+    assert pin.when_changed is not None
+    button.close()
+    assert pin.when_changed is None
+
+
 def test_each_down_has_its_end() -> None:
     """Whoever fell silent when the button went down learns what it was, even from a button that breaks."""
     finger = Finger()
