@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-clients test-faults test-vm test-soak soak check bench notices lock clean
+.PHONY: help demo test test-clients test-faults test-vm test-system test-soak soak check bench notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -25,7 +25,10 @@ test-faults: $(READY)  ## every fault there is against the daemon, as a table (h
 	$(BIN)/python -m tests.faults --only '$(or $(ONLY),*)' --jobs $(or $(JOBS),4) --output faults-out
 
 test-vm: $(READY)  ## the panel on a real kernel, in a virtual machine (root; QEMU and mmdebstrap; ten minutes); ONLY=name
-	$(BIN)/python -m tests.vm $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m tests.vm --only $(or $(ONLY),panel.)
+
+test-system: $(READY)  ## the package under a real systemd, in that machine (a quarter of an hour); ONLY=name
+	$(BIN)/python -m tests.vm --only $(or $(ONLY),service.,package.)
 
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
 	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py

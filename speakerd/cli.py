@@ -27,7 +27,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command that the words name; return its exit status: 0, 1 failed, 2 misused, 78 bad settings."""
-    arguments = _parser().parse_args(_moments_last(sys.argv[1:] if words is None else words))
+    arguments = parser().parse_args(_moments_last(sys.argv[1:] if words is None else words))
     command: Command = arguments.command
     speak_plainly()
     try:
@@ -60,7 +60,8 @@ def _complain(*lines: str) -> None:
         print(f"{mark}speakerd: {line}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what understands the words of the command line; man page and completions are made from it."""
     parser = argparse.ArgumentParser(
         prog="speakerd", description="An always-on kitchen speaker for the Gemini Live API, on a Raspberry Pi."
     )

@@ -1,5 +1,6 @@
 """A key, a token or a password reaches the daemon in every way there is, and is found nowhere in what it tells."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from speakerd.host.control import ask_for_status
 from speakerd.simulate.card import SimulatedCard
 from tests.integration import household as home
 from tests.integration.household import household, until, write_settings
@@ -43,6 +45,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "a key that is refused": {"key": KEY},
     "a refusal that repeats it": fault({"close": {"code": 1008, "reason": ECHO}}, event="open"),
     "an end that repeats it": fault({"close": {"code": 1011, "reason": ECHO}}, event="setup", after=0.2),
+    "an end that names a token": fault({"close": {"code": 1011, "reason": f"no auth_tokens/{SECRET}"}}, event="open"),
     "nonsense that repeats it": fault({"send": f'{{"error": "{ECHO}"'}, event="setup", after=0.2),
     "HTTP": fault({"http": 403}),
     "a proxy that is away": {"environment": {"HTTPS_PROXY": f"{PROXY}:9"}},
@@ -53,14 +56,17 @@ TROUBLES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_no_trouble_with_the_connection_tells_a_secret(trouble: str, room: Journal, tmp_path: Path) -> None:
-    """With all that can be logged, neither the whole journal nor the command line nor stderr shows it."""
+    """With all that can be logged, neither the whole journal nor the command line, stderr or status shows it."""
     log: dict[str, object] = {"format": "journal", "level": "debug"}
-    async with household(tmp_path, prefix=room.prefix, log=log, **TROUBLES[trouble]) as at:
+    given = TROUBLES[trouble]
+    given = given | {"environment": given.get("environment", {}) | {"RUNTIME_DIRECTORY": str(tmp_path)}}
+    async with household(tmp_path, prefix=room.prefix, log=log, **given) as at:
         told = ("link-lost", "link-refused", "message-skipped")
         await until(lambda: len(room.entries(*(f"SPEAKERD_EVENT={event}" for event in told))), "the trouble")
         arguments = Path(f"/proc/{at.daemon.process.pid}/cmdline").read_text()
+        status = await asyncio.to_thread(ask_for_status, tmp_path)
         assert (await at.daemon.stop())[0] == 0
-    no_secret_in(arguments, room.show("--output=export"), *at.daemon.lines)
+    no_secret_in(arguments, status, room.show("--output=export"), *at.daemon.lines)
     assert room.entries("SPEAKERD_EVENT=stopping")
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.vm.machine import Guest, PanicError, boot
-from tests.vm.overlay import make_overlay
+from tests.vm.overlay import CHECKOUT, make_overlay
 
 BOOTS = 3
 """How often a guest is booted that panics before its first scene: one boot in twelve was seen to, under emulation."""
@@ -22,22 +22,24 @@ def main() -> int:
         "--only", default="", metavar="NAME,…", help="play scenes that have one of these in their names"
     )
     parser.add_argument("--output", type=Path, default=Path("vm-out"), metavar="DIR", help="where everything goes")
-    parser.add_argument("--limit", type=float, default=900, metavar="S", help="end the guest after so many seconds")
+    parser.add_argument("--limit", type=float, default=1500, metavar="S", help="end the guest after so many seconds")
     arguments = parser.parse_args()
     began = time.monotonic()
-    guest = Guest(Path(_built()))
-    print(f"the guest is ready after {time.monotonic() - began:.0f} s")
+    guest = Guest(_built_by(CHECKOUT / "tests" / "vm" / "build"))
+    package = _built_by(CHECKOUT / "packaging" / "build", "amd64")
+    print(f"the guest and {package} are ready after {time.monotonic() - began:.0f} s")
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
-        make_overlay(guest, Path(directory))
+        make_overlay(guest, package, Path(directory))
         well = _play(guest, Path(directory), arguments)
     print(f"{'passed' if well else f'FAILED; see {arguments.output}'}, {time.monotonic() - began:.0f} s in all")
     return 0 if well else 1
 
 
-def _built() -> str:
-    build = Path(__file__).with_name("build")
-    return subprocess.run([build], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+def _built_by(*command: str | Path) -> Path:
+    """Return what a command has built, which is what it prints."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=CHECKOUT)
+    return CHECKOUT / done.stdout.strip()
 
 
 def _play(guest: Guest, directory: Path, arguments: argparse.Namespace) -> bool:

@@ -1,5 +1,6 @@
-"""What is laid over the guest at each boot: this checkout as a package, and the scenes."""
+"""What is laid over the guest at each boot: the package, to be installed there, and the scenes."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,28 +12,17 @@ from tests.vm.machine import OVERLAY, Guest
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = Path("opt/speakerd/lib/python3.13/site-packages")
 
-DELIVERED = {
-    "speakerd.service": "usr/lib/systemd/system/speakerd.service",
-    "speakerd.sysusers": "usr/lib/sysusers.d/speakerd.conf",
-    "speakerd.tmpfiles": "usr/lib/tmpfiles.d/speakerd.conf",
-    "60-speakerd-gpio.rules": "usr/lib/udev/rules.d/60-speakerd-gpio.rules",
-}
-"""What of ``systemd/`` goes where, as in the package."""
 
-
-def make_overlay(guest: Guest, directory: Path) -> None:
+def make_overlay(guest: Guest, package: Path, directory: Path) -> None:
     """Write the initramfs with which this guest boots into ``directory``; nothing in the checkout changes."""
     root = directory / "overlay"
     shutil.copytree(CHECKOUT / "tests" / "vm" / "files", root)
-    for name, place in DELIVERED.items():
-        (root / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(CHECKOUT / "systemd" / name, root / place)
-    catalog = root / "usr/lib/systemd/catalog/speakerd.catalog"
-    catalog.parent.mkdir(parents=True)
-    subprocess.run([sys.executable, CHECKOUT / "scripts" / "catalog.py", catalog], check=True)
     scenes = root / "opt" / "scenes" / "tests"
     shutil.copytree(CHECKOUT / "tests" / "vm", scenes / "vm", ignore=shutil.ignore_patterns("__pycache__", "files"))
     shutil.copy(CHECKOUT / "tests" / "__init__.py", scenes)
+    shutil.copy(package, scenes.parent / "speakerd.deb")
+    _make_next(package, scenes.parent / "next.deb", directory)
+    # The stand-in of the Live API, which the scenes run beside the package.
     with zipfile.ZipFile(_wheel(directory / "wheel")) as wheel:
         wheel.extractall(root / PACKAGES)
     with (directory / OVERLAY).open("wb") as archive:
@@ -43,6 +33,16 @@ def make_overlay(guest: Guest, directory: Path) -> None:
             f"find overlay | {guest.busybox} cpio -o -H newc -R 0:0 2>/dev/null | gzip -1",
             shell=True, check=True, cwd=directory, stdout=archive,
         )  # fmt: skip
+
+
+def _make_next(package: Path, next_one: Path, directory: Path) -> None:
+    """Make the same package as its next version."""
+    tree = directory / "next"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(re.sub("^Version: .*$", r"\g<0>+next", control.read_text(), flags=re.MULTILINE))
+    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", tree, next_one],
+                   check=True, stdout=subprocess.DEVNULL)  # fmt: skip
 
 
 def _wheel(directory: Path) -> Path:

@@ -4,11 +4,13 @@ import asyncio
 import sys
 import time
 import traceback
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.vm.guest import service
+from tests.vm.guest import package, panel, service
 from tests.vm.guest.kitchen import Kitchen
-from tests.vm.guest.scenes import SCENES, Scene
+
+Scene = Callable[[Kitchen], Awaitable[str]]
 
 PATIENCE_S = 180.0
 """How long a scene may take: without a real processor below it, the daemon needs half a minute to start."""
@@ -26,7 +28,8 @@ def _only() -> list[str]:
 
 
 async def _play(only: list[str]) -> int:
-    scenes = [scene for scene in (*SCENES, *service.SCENES) if any(part in scene.__name__ for part in only)]
+    everything = (*panel.SCENES, *service.SCENES, *package.SCENES)
+    scenes = [scene for scene in everything if any(part in _name(scene) for part in only)]
     _tell("BEGIN", f"{len(scenes)} scenes, {Path('/proc/uptime').read_text().split()[0]} s after the kernel")
     async with Kitchen.furnished() as kitchen:
         results = [await _one(scene, kitchen) for scene in scenes]
@@ -40,13 +43,17 @@ async def _one(scene: Scene, kitchen: Kitchen) -> bool:
         async with asyncio.timeout(PATIENCE_S):
             measured = await scene(kitchen)
     except (AssertionError, OSError, TimeoutError) as error:
-        _tell("FAIL", f"{scene.__name__} ({time.monotonic() - began:.0f} s): {type(error).__name__} {error}")
+        _tell("FAIL", f"{_name(scene)} ({time.monotonic() - began:.0f} s): {type(error).__name__} {error}")
         traceback.print_exc()
         return False
     finally:
-        kitchen.tidy_up(scene.__name__)
-    _tell("PASS", f"{scene.__name__} ({time.monotonic() - began:.0f} s): {measured}")
+        kitchen.tidy_up(_name(scene))
+    _tell("PASS", f"{_name(scene)} ({time.monotonic() - began:.0f} s): {measured}")
     return True
+
+
+def _name(scene: Scene) -> str:
+    return f"{scene.__module__.rpartition('.')[2]}.{scene.__name__}"
 
 
 def _tell(what: str, text: str) -> None:

@@ -11,7 +11,18 @@ from pathlib import Path
 
 from tests.vm.guest.hang import hung
 from tests.vm.guest.journal import UNIT
-from tests.vm.guest.kitchen import CREDENTIAL, RUN, SETTINGS, SINGLE, START_S, Kitchen, output_of, systemctl
+from tests.vm.guest.kitchen import (
+    CREDENTIAL,
+    RUN,
+    SETTINGS,
+    SINGLE,
+    START_S,
+    STATE,
+    Kitchen,
+    output_of,
+    systemctl,
+    until,
+)
 
 DROP_INS = SETTINGS.with_name("speakerd.yaml.d")
 
@@ -187,6 +198,48 @@ async def it_stops_within_two_seconds(kitchen: Kitchen) -> str:
     return f"{took[0]:.1f} s with a connection, {took[1]:.1f} s without"
 
 
+async def no_disk_stops_it(kitchen: Kitchen) -> str:
+    """With a state directory that is full, or read-only, it listens and mutes, and says what is not kept."""
+    told = []
+    owner = await output_of("id", "-u", "speakerd")
+    for what, options in (("full", "nr_inodes=1"), ("read-only", "ro")):
+        await kitchen.stop()
+        shutil.rmtree(STATE, ignore_errors=True)
+        STATE.mkdir(exist_ok=True)
+        await output_of(
+            "mount", "-t", "tmpfs", "-o", f"{options},mode=700,uid={owner},gid={owner}", "disk", str(STATE)
+        )
+        try:
+            await kitchen.start(SINGLE)
+            unkept = await kitchen.journal.until(event="mute-not-kept")
+            await kitchen.until_state("idle", START_S)
+            await kitchen.until_sound()
+            kitchen.press()
+            await kitchen.until_state("muted")
+            assert kitchen.microphone() == "closed", kitchen.microphone()
+            told.append(f"{what}: {unkept.message}")
+        finally:
+            await kitchen.stop()
+            await output_of("umount", str(STATE))
+    return "; ".join(told)
+
+
+async def no_journal_stops_it(kitchen: Kitchen) -> str:
+    """While the journal is away it goes on; it is heard there again when that is back."""
+    await kitchen.at_home()
+    await systemctl("stop", "systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service")
+    try:
+        kitchen.press()
+        await until(lambda: kitchen.disk() == "muted", "the mute", 30)
+    finally:
+        await systemctl("start", "systemd-journald.socket", "systemd-journald-dev-log.socket")
+    pid, seen = await kitchen.pid(), len(kitchen.journal.entries)
+    kitchen.press()
+    await kitchen.journal.until(after=seen, state="idle")
+    assert await kitchen.pid() == pid, "it was started anew"
+    return "muted without a journal, un-muted with one"
+
+
 @contextlib.contextmanager
 def _drop_in(text: str) -> Iterator[Path]:
     file = DROP_INS / "90-scene.yaml"
@@ -208,4 +261,6 @@ SCENES = (
     the_journal_answers_questions,
     it_tells_of_itself,
     it_stops_within_two_seconds,
+    no_disk_stops_it,
+    no_journal_stops_it,
 )

@@ -1,10 +1,9 @@
-"""The scenes: what the panel promises, on a real kernel. Each returns what it measured, in words."""
+"""The scenes of the panel: what button and light promise. Each returns what it measured, in words."""
 
 import asyncio
 import itertools
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
 from statistics import median
 
 from tests.vm.guest.journal import UNIT, Entry
@@ -13,8 +12,6 @@ from tests.vm.guest.pins import Trace, Watch
 
 STORMS = 10
 """How often a storm is tried: a host that is busy elsewhere for some hundredths of a second makes presses of one."""
-
-Scene = Callable[[Kitchen], Awaitable[str]]
 
 SLACK_S = 0.06
 """How far a flash may be from its length here: emulated, a wake-up may be late by a few hundredths."""
@@ -254,7 +251,7 @@ async def no_press_is_lost(kitchen: Kitchen) -> str:
     return "; ".join(told)
 
 
-SCENES: tuple[Scene, ...] = (
+SCENES = (
     the_light_pulses_until_the_speaker_is_ready,
     the_light_flashes_twice_while_muted,
     the_light_flashes_once_while_offline,
