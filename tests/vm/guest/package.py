@@ -37,6 +37,7 @@ async def setting_up_makes_it_a_speaker(kitchen: Kitchen) -> str:
 async def an_upgrade_keeps_what_the_owner_has(kitchen: Kitchen) -> str:
     """After an upgrade the next version runs, with the owner's settings, and muted if it was muted."""
     await kitchen.at_home()
+    await systemctl("enable", UNIT)
     kitchen.press()
     await kitchen.until_state("muted")
     pid, settings = await kitchen.pid(), SETTINGS.read_text()
