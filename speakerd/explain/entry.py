@@ -23,6 +23,9 @@ SYSTEMD = {
 }
 """Names for systemd's own messages, by MESSAGE_ID (sd-messages.h)."""
 
+_OF_THE_DAEMON = ("", "ExecStart")
+"""Whose end is the service's (COMMAND=); the programs of a reload come and go beside it."""
+
 _SPOKEN = frozenset({"transcript-heard", "transcript-said"})
 """What was said in the room is not looked at, even where the owner lets the journal have it."""
 
@@ -84,10 +87,13 @@ def _entry(content: _Json) -> Entry | None:
     priority = _text(content.get("PRIORITY"))
     names = [name for name in content if name.startswith(_PREFIX) or name in _OF_SYSTEMD]
     fields = {name.removeprefix(_PREFIX).lower(): _text(content[name]) for name in names}
+    event = fields.pop("event", "") or SYSTEMD.get(_text(content.get("MESSAGE_ID")), "")
+    if event == "unit-exit" and _text(content.get("COMMAND")) not in _OF_THE_DAEMON:
+        event = ""
     return Entry(
         at=at,
         text=_printable(_text(content.get("MESSAGE")).partition("\n")[0]),
-        event=fields.pop("event", "") or SYSTEMD.get(_text(content.get("MESSAGE_ID")), ""),
+        event=event,
         boot=_text(content.get("_BOOT_ID")),
         priority=int(priority) if priority.isdecimal() else 6,
         fields=fields,

@@ -62,7 +62,7 @@ def mishaps(story: Story) -> Iterator[Cause]:
                 text = f"Its part {entry.fields.get('part', '')} was stuck."
                 yield cause("stuck", text, advice_for("watchdog"), [entry])
             case event if entry.priority <= _WARNING and event not in (*_TOLD_ELSEWHERE, *GONE):
-                text = f"It warned: {entry.text or 'a line that is too long to be read here'}."
+                text = f"It warned: {entry.text.rstrip('.') or 'a line that is too long to be read here'}."
                 yield cause("other", text, advice_for(event), [entry])
 
 

@@ -336,6 +336,16 @@ def test_the_new_settings_had_mistakes(diary: Diary) -> None:
     assert "speakerd.yaml:3: no such setting" in told(found)
 
 
+def test_a_reload_that_was_refused_is_no_end(diary: Diary) -> None:
+    """Systemd tells of the end of `speakerd check` as it tells of the daemon's."""
+    diary.state(-200, "idle")
+    diary.tell(-30, "settings-refused", "speakerd.yaml:3: no such setting", 3)
+    diary.systemd(-29, EXIT, "speakerd.service: Control process exited", EXIT_STATUS="78", COMMAND="ExecReload")
+    found = asked(diary)
+    assert names(found)[0] == "settings-refused"
+    assert "did not run" not in told(found)
+
+
 @pytest.mark.parametrize(
     ("number", "fields", "cause", "words"),
     [
