@@ -28,6 +28,7 @@ from speakerd.host.log import set_up as set_up_log
 from speakerd.host.memory import keep_out_of_core_files
 from speakerd.host.mute_file import MuteFile
 from speakerd.host.network import Reachability
+from speakerd.host.plugging import tell_of_sound_cards
 from speakerd.host.status_line import StatusLine, status_line
 from speakerd.host.threads import PatientThreads
 from speakerd.host.usage_file import UsageFile
@@ -219,8 +220,14 @@ async def _work(parts: Parts, mute: Mute, memory: _Memory, news: _News, others: 
         "microphone": microphone.why_stuck, "loudspeaker": speaker.why_stuck, "mute": mute.why_stuck,
         "link": link.why_stuck,
     })  # fmt: skip
+
+    def card_changed() -> None:
+        microphone.try_again()
+        speaker.try_again()
+
     try:
         async with asyncio.TaskGroup() as group:
+            group.create_task(tell_of_sound_cards(card_changed), name="sound cards")
             for task in (mute.run, link.run, microphone.attend, watchdog.run, memory.usage.run, *others):
                 group.create_task(task(), name=task.__qualname__)
             try:

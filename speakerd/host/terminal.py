@@ -14,8 +14,6 @@ _PLAIN = {
     "…": "~",
     "✓": "+",
     "✗": "x",
-    "·": "-",
-    "–": "-",
 }
 """Signs of our own, each with what takes its place; of another language's words, what cannot be shown is ``?``."""
 

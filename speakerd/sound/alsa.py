@@ -35,8 +35,9 @@ XRUN = -errno.EPIPE
 CAPTURE_BUFFER_PERIODS = 8
 """Periods in the capture ring: how long the machine may be busy elsewhere before sound is lost."""
 
-RETRY_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses before a lost device is tried again; the last one repeats for ever."""
+RETRY_S = (0.5, 1.0, 1.5)
+"""Pauses before a lost device is tried again; the last one repeats for ever. It is short, since a sound server that
+comes back makes no news."""
 
 CLOSE_S = 2.0
 """How long a device may take to close; a read in it lasts a period."""
@@ -110,6 +111,7 @@ class _Owner:
         self.trouble: str | None = None
         """Why the device cannot be used, since that is known."""
         self._in_driver_since: float | None = None
+        self._again = threading.Event()  # set to try at once
         self._use = use
         self._report = report
         self._loop = asyncio.get_running_loop()
@@ -118,8 +120,13 @@ class _Owner:
     def start(self) -> None:
         self._thread.start()
 
+    def try_again(self) -> None:
+        """Wait no longer for a device that is away; called in any thread."""
+        self._again.set()
+
     async def stop(self) -> None:
         self.stopping.set()
+        self.try_again()
         # A thread that is not there in time hangs inside a driver; the process must still be able to end.
         await asyncio.to_thread(self._thread.join, STOP_S)
 
@@ -164,7 +171,8 @@ class _Owner:
             except HardwareError as error:
                 self.trouble = str(error)
                 self.call(self._report, str(error))
-                self.stopping.wait(RETRY_S[min(self.failures, len(RETRY_S) - 1)])
+                self._again.wait(RETRY_S[min(self.failures, len(RETRY_S) - 1)])
+                self._again.clear()
                 self.failures += 1
 
 
@@ -212,6 +220,10 @@ class Microphone:
     def open(self) -> None:
         """Listen from now on."""
         self._wanted.set()
+
+    def try_again(self) -> None:
+        """Look at once for a device that is away."""
+        self._owner.try_again()
 
     async def close(self) -> None:
         """Close the device, and see in the kernel that it is closed.
@@ -358,6 +370,10 @@ class Speaker:
     def trouble(self) -> str | None:
         """Why the device cannot be used, if so."""
         return self._owner.trouble
+
+    def try_again(self) -> None:
+        """Look at once for a device that is away."""
+        self._owner.try_again()
 
     def drop(self) -> int:
         """Fall silent at once and forget the reply; return how many queued milliseconds were dropped.
