@@ -15,12 +15,12 @@ async def setting_up_makes_it_a_speaker(kitchen: Kitchen) -> str:
     """`speakerd setup` stores key, devices and pins, starts the service, and says what to expect."""
     await kitchen.start({})
     await kitchen.stop()
-    CREDENTIAL.unlink()
+    away = CREDENTIAL.rename(CREDENTIAL.with_suffix(".away"))
     kitchen.journal.begin_anew()
     answers = ["--microphone", "plughw:CARD=Mic,DEV=1", "--loudspeaker", "plughw:CARD=Speaker,DEV=0"]
     pins = ["--button", "17", "--light", "27"]
-    said = await output_of("speakerd", "setup", "--key-file", "-", "--offline", *answers, *pins, stdin=f"{KEY}\n")
     try:
+        said = await output_of("speakerd", "setup", "--key-file", "-", "--offline", *answers, *pins, stdin=f"{KEY}\n")
         assert KEY not in said, said
         assert KEY not in ANSWERS.read_text(), ANSWERS
         assert await systemctl("is-enabled", UNIT) == "enabled"
@@ -29,8 +29,9 @@ async def setting_up_makes_it_a_speaker(kitchen: Kitchen) -> str:
         kitchen.press()
         await kitchen.until_state("muted")
     finally:
-        ANSWERS.unlink()
-    await kitchen.stop()
+        await kitchen.stop()
+        ANSWERS.unlink(missing_ok=True)
+        away.replace(CREDENTIAL)
     return said
 
 
