@@ -80,6 +80,16 @@ def parser() -> argparse.ArgumentParser:
 
     add("run", _run, "be the speaker, until SIGTERM; this is what the service runs")
     add("check", _check, "look for mistakes in the settings; all of them are told at once")
+    setup = add("setup", _set_up, "ask for key, microphone, loudspeaker and button, and start the service")
+    setup.epilog = "Without options it asks; an answer that is given as one is all that changes."
+    setup.add_argument("--key-file", metavar="FILE", help="take the API key from this file; - is standard input")
+    setup.add_argument("--microphone", metavar="DEVICE", help="the ALSA device; `speakerd devices` lists them")
+    setup.add_argument("--loudspeaker", metavar="DEVICE", help="the ALSA device")
+    setup.add_argument("--board", metavar="NAME", help="the board with button and light, or none; see panel --boards")
+    setup.add_argument("--button", type=int, metavar="PIN", help="the GPIO number of a button of one's own")
+    setup.add_argument("--light", type=int, metavar="PIN", help="the GPIO number of an LED of one's own")
+    setup.add_argument("--offline", action="store_true", help="store the key without trying it")
+    setup.add_argument("--no-start", action="store_true", help="do not enable and start the service")
     config = add("config", _config, "show the settings in force and where each comes from")
     config.add_argument("--schema", action="store_true", help="show the JSON schema of the settings instead")
     add("devices", _devices, "list microphones and loudspeakers by names that stay the same", settings=False)
@@ -165,6 +175,23 @@ def _check(arguments: argparse.Namespace) -> int:
     if problems := [f"{settings.place(one)}: {text}" for one, text in clashes(settings.panel)]:
         raise SettingsError(problems)
     print("no mistakes in the settings")
+    return 0
+
+
+def _set_up(arguments: argparse.Namespace) -> int:
+    from speakerd.set_up.answers import Answers, given_key
+    from speakerd.set_up.set_up import SetUp
+    from speakerd.settings import DEFAULT_FILE
+
+    answers = Answers(
+        key=given_key(arguments.key_file),
+        microphone=arguments.microphone,
+        loudspeaker=arguments.loudspeaker,
+        board=arguments.board,
+        button=arguments.button,
+        light=arguments.light,
+    )
+    SetUp(arguments.config or DEFAULT_FILE, try_key=not arguments.offline, start=not arguments.no_start).run(answers)
     return 0
 
 

@@ -28,11 +28,8 @@ async def examine(settings: Settings, secret: str | None) -> Finding:
     """
     if secret is None:
         return note(NAME, "not tried: there is no key to try it with")
-    limit = min(settings.live.connect_timeout, LIMIT_S)
-    live = settings.live.model_copy(update={"connect_timeout": limit})
-    hasty = settings.model_copy(update={"live": live})
     try:
-        took = await _dial(hasty, secret)
+        took = await open_once(settings, secret)
     except LinkError as error:
         if error.code is None and not error.advice:
             raise
@@ -54,8 +51,15 @@ def judge(error: LinkError) -> Finding:
             return bad(NAME, str(error), "try again; where it stays so, see https://status.cloud.google.com")
 
 
-async def _dial(settings: Settings, secret: str) -> float:
-    """Return how many seconds a session took to open; the SDK's import, which takes longer, is not in it."""
+async def open_once(settings: Settings, secret: str) -> float:
+    """Open a session and hang up; return how many seconds it took, without the SDK's import, which takes longer.
+
+    Raises:
+        LinkError: the server was not reached, or refused.
+    """
+    limit = min(settings.live.connect_timeout, LIMIT_S)
+    live = settings.live.model_copy(update={"connect_timeout": limit})
+    settings = settings.model_copy(update={"live": live})
 
     def caller() -> Caller:
         from speakerd.live.session import Caller

@@ -40,11 +40,21 @@ def read_key() -> str:
     Raises:
         SettingsError: there is no key, or what there is cannot be one. The text never holds the key.
     """
-    key, source = _read(CREDENTIAL, VARIABLE)
+    raw, source = _read(CREDENTIAL, VARIABLE)
+    return clean_key(raw, source, _how_to_give(CREDENTIAL, VARIABLE))
+
+
+def clean_key(raw: str, source: str, advice: str = f"copy it whole from {WHERE_KEYS_ARE}") -> str:
+    """Return a key without the white space and quotation marks that came with it.
+
+    Raises:
+        SettingsError: it cannot be a key; the text says what to do, and never holds it.
+    """
+    key = _bare(raw)
     if not key:
-        raise SettingsError([f"no API key in {source}: {_how_to_give(CREDENTIAL, VARIABLE)}"])
+        raise SettingsError([f"no API key in {source}: {advice}"])
     if not _may_be_secret(key) or " " in key:
-        raise SettingsError([f"what is in {source} is not an API key: {_how_to_give(CREDENTIAL, VARIABLE)}"])
+        raise SettingsError([f"what is in {source} is not an API key: {advice}"])
     return key
 
 
@@ -80,7 +90,11 @@ def _read(credential: str, variable: str) -> tuple[str, str]:
     raw, source = _credential(credential), f"the credential {credential}"
     if raw is None and (variable in os.environ or not _is_service()):
         raw, source = os.environ.get(variable), variable
-    return (raw or "").strip().strip("\"'").strip(), source
+    return _bare(raw or ""), source
+
+
+def _bare(raw: str) -> str:
+    return raw.strip().strip("\"'").strip()
 
 
 def _credential(name: str) -> str | None:

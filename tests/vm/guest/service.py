@@ -210,8 +210,9 @@ async def no_disk_stops_it(kitchen: Kitchen) -> str:
             "mount", "-t", "tmpfs", "-o", f"{options},mode=700,uid={owner},gid={owner}", "disk", str(STATE)
         )
         try:
+            seen = len(kitchen.journal.entries)
             await kitchen.start(SINGLE)
-            unkept = await kitchen.journal.until(event="mute-not-kept")
+            unkept = await kitchen.journal.until(after=seen, event="mute-not-kept")
             await kitchen.until_state("idle", START_S)
             await kitchen.until_sound()
             at = kitchen.press()

@@ -1,0 +1,1 @@
+"""`speakerd setup`: from a fresh package to a speaker that talks."""
