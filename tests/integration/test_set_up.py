@@ -1,5 +1,6 @@
 """The set-up: real processes, a real terminal; only systemctl is played, and systemd-creds where it has to fail."""
 
+import asyncio
 import json
 import os
 import pty
@@ -8,12 +9,13 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from speakerd.boards import boards
 from speakerd.settings import load
 from speakerd.simulate.card import SimulatedCard
 from speakerd.simulate.live_api import LiveApi, LiveApiOptions
@@ -219,9 +221,7 @@ async def test_the_service_is_asked_whether_it_takes_the_key(machine: Machine, t
     assert machine.encrypted.exists()
 
 
-async def _in_a_thread(machine: Machine, key: str, trust: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    import asyncio
-
+async def _in_a_thread(machine: Machine, key: str, trust: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(lambda: machine.run("--no-start", "--key-file", "-", stdin=key, **trust))
 
 
@@ -232,7 +232,8 @@ class Terminal:
         self._pid, self._file = pty.fork()
         if self._pid == 0:
             os.execve(sys.executable, machine.command(*words), {**os.environ, **machine.environment})
-        self.text = ""
+        self.text = ""  # since the last answer
+        self.seen = ""
 
     def answer(self, question: str, words: str) -> None:
         """Wait for a question, and answer it."""
@@ -249,8 +250,7 @@ class Terminal:
         os.close(self._file)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
-    def _read(self, enough: "object") -> None:
-        assert callable(enough)
+    def _read(self, enough: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
         while not enough():
             assert select.select([self._file], [], [], deadline - time.monotonic())[0], self.text
@@ -261,6 +261,7 @@ class Terminal:
             if not read:
                 return
             self.text += read.decode()
+            self.seen += read.decode()
 
 
 def test_a_person_is_asked(machine: Machine) -> None:
@@ -271,21 +272,15 @@ def test_a_person_is_asked(machine: Machine) -> None:
     person.answer(r"(?s)Which microphone\?.*Enter for default: ", "99")
     person.answer("A number from 1 to", "1")
     person.answer(r"(?s)Which loudspeaker\?.*: ", "")
-    person.answer(r"(?s)pins of my own.*Enter for none: ", str(_number(machine, "pins of my own")))
+    person.answer(r"(?s)pins of my own.*Enter for none: ", str(len(boards(machine.file.with_name("boards"))) + 1))
     person.answer("Button at which GPIO", "5")
     person.answer("LED at which GPIO", "")
     assert person.end() == 0, person.text
-    assert KEY not in person.text
+    assert KEY not in person.seen
     made = yaml.safe_load(machine.answers.read_text())
     assert made["panel"] == {"board": None, "mute_button": {"pin": 5}}
     assert "speaker" not in made
     assert machine.encrypted.exists()
-
-
-def _number(machine: Machine, name: str) -> int:
-    from speakerd.boards import boards
-
-    return len(boards(machine.file.with_name("boards"))) + 1 if name == "pins of my own" else 0
 
 
 @pytest.mark.parametrize("key", [b"\x03", b"\x04"])
