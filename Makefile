@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-clients test-faults test-vm test-system test-soak soak check bench notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak check bench notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -14,6 +14,9 @@ help:  ## this list
 
 demo: $(READY)  ## a conversation in a simulated room, in under a minute; LIVE=1 talks to Google
 	$(BIN)/speakerd demo $(if $(LIVE),--live) --output demo-out
+
+deb: $(READY)  ## dist/speakerd_…_arm64.deb and _amd64.deb, for Debian 13 (root, amd64; mmdebstrap; minutes); ARCH=arm64
+	$(foreach arch,$(or $(ARCH),arm64 amd64),packaging/build $(arch) &&) true
 
 test: $(READY)  ## unit and integration tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
@@ -29,6 +32,9 @@ test-vm: $(READY)  ## the panel on a real kernel, in a virtual machine (root; QE
 
 test-system: $(READY)  ## the package under a real systemd, in that machine (a quarter of an hour); ONLY=name
 	$(BIN)/python -m tests.vm --only $(or $(ONLY),service.,package.)
+
+test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
+	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
 	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py
@@ -61,10 +67,14 @@ $(READY): $(INSTALLED) scripts/notices.py speakerd/sound/notices.yaml
 
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
+# Debian has the first two as we need them; the others only serve what an API key does not need, or builds.
+LEFT_OUT := numpy systemd-python cryptography setuptools
+
 lock: $(READY)  ## pin the newest versions of everything anew
 	$(BIN)/pip install -q uv
 	$(LOCK) --upgrade --group build -o requirements/build.txt
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
+	$(LOCK) -c requirements/all.txt $(LEFT_OUT:%=--no-emit-package %) -o packaging/requirements.txt pyproject.toml
 
 clean:  ## remove everything that the above made
 	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out vm-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -83,7 +83,7 @@ def of_wheels(directory: Path) -> Iterator[email.message.Message]:
         if not path.name.startswith("speakerd-"):
             with zipfile.ZipFile(path) as wheel:
                 name = next(name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-                yield email.message_from_bytes(wheel.read(name))
+                yield email.message_from_string(wheel.read(name).decode())
 
 
 def of_sources(directory: Path) -> Iterator[email.message.Message]:
@@ -93,7 +93,7 @@ def of_sources(directory: Path) -> Iterator[email.message.Message]:
             name = next(name for name in source.getnames() if re.fullmatch(r"[^/]+/PKG-INFO", name))
             file = source.extractfile(name)
             assert file
-            yield email.message_from_bytes(file.read())
+            yield email.message_from_string(file.read().decode())
 
 
 def name_of(package: email.message.Message) -> str:
@@ -121,7 +121,7 @@ def copyright_of(bundled: list[email.message.Message]) -> str:
     site = "usr/lib/speakerd/lib/python*/site-packages"
     parts = [
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: speakerd",
-        "Files: *\nCopyright: the authors of speakerd\nLicense: Apache-2.0",
+        "Files: *\nCopyright: 2026 the authors of speakerd\nLicense: Apache-2.0",
     ]
     for package in bundled:
         folder = re.sub(r"[-_.]+", "_", name_of(package)).lower()
@@ -141,8 +141,10 @@ def copyright_of(bundled: list[email.message.Message]) -> str:
 
 def page_of(package: email.message.Message) -> str:
     """Return where a package is at home."""
-    urls = [str(url).partition(", ")[2] for url in package.get_all("Project-URL", [])]
-    return str(package["Home-page"] or next(iter(urls), "which names no page"))
+    urls = dict(str(url).split(", ", 1) for url in package.get_all("Project-URL", []))
+    named = {name.lower(): url for name, url in urls.items()}
+    pages = [package["Home-page"], *(named.get(name) for name in ("homepage", "repository", "source", "source code"))]
+    return next((str(page) for page in [*pages, *urls.values()] if page and page != "UNKNOWN"), "which names no page")
 
 
 if __name__ == "__main__":
