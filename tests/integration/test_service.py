@@ -213,7 +213,8 @@ async def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
 async def test_who_closes_the_terminal_ends_the_daemon(tmp_path: Path) -> None:
     """Run by hand, a window that is closed must not leave a microphone open that nobody sees."""
     async with served(tmp_path) as (here, _):
-        command = [sys.executable, "-m", "speakerd", "run", "--config", str(tmp_path / "speakerd.yaml")]
+        program = [sys.executable, "-m", "speakerd", "run", "--config", str(tmp_path / "speakerd.yaml")]
+        command = ["env", "--default-signal=HUP", *program]  # who runs the tests with nohup has it ignored
         environment = {**os.environ, **here.home.card.environment, "GEMINI_API_KEY": KEY}
         ours, theirs = os.openpty()
         process = await asyncio.create_subprocess_exec(
