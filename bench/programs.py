@@ -27,7 +27,14 @@ def command(program: Program, url: str, directory: Path) -> list[str]:
     """Write a program's settings to ``directory``; return the words that follow ``python`` to start it."""
     if program is Program.SPEAKERD:
         file = directory / "speakerd.yaml"
-        wanted = {"live": {"base_url": url}, "microphone": {"device": "mic"}, "speaker": {"device": "speaker"}}
+        wanted = {
+            "live": {"base_url": url},
+            "microphone": {"device": "mic"},
+            "speaker": {"device": "speaker"},
+            # The control has no ear either; what that costs is measured by itself.
+            "echo": {"mode": "off"},
+            "listen": {"gate": "off"},
+        }
         file.write_text(yaml.safe_dump(wanted))
         return ["-m", "speakerd", "run", "--config", str(file)]
     settings = Settings()

@@ -40,7 +40,10 @@ from speakerd.mute import Mute
 from speakerd.panel.panel import Panel
 from speakerd.settings import Settings
 from speakerd.sound.alsa import THREADS, Microphone, Speaker
+from speakerd.sound.ear import Ear
+from speakerd.sound.level import LevelDetector
 from speakerd.sound.reply import Reply
+from speakerd.sound.voice import make_detector
 from speakerd.status.snapshot import Parts, snapshot, versions
 
 log = logging.getLogger(__name__)
@@ -186,7 +189,10 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
     assistant = Assistant(reply, settings, muted=muted, usage=memory.usage)
     link = Link(dialler(settings, secret), _cures(settings), settings.live, memory.handle, assistant)
     speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
-    microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed, closed=muted)
+    ear = Ear(make_detector if settings.listen.gate == "voice" else LevelDetector)
+    microphone = Microphone(
+        settings.microphone, ear.begin, assistant.hear, assistant.microphone_changed, closed=muted
+    )
     mute = Mute(memory.mute_file, microphone, assistant, muted=muted)
     panel = Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched, factory=memory.pins)
     line = StatusLine(

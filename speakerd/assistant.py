@@ -23,10 +23,11 @@ from speakerd.live.verdict import Verdict
 from speakerd.settings import Settings
 from speakerd.sound import chimes
 from speakerd.sound.announcer import Announcer
-from speakerd.sound.gate import Gate
+from speakerd.sound.ear import Sound
 from speakerd.sound.notices import LINK, Notice
 from speakerd.sound.reply import Reply
 from speakerd.sound.utterance import Utterance
+from speakerd.sound.voice_gate import GateSettings, VoiceGate
 from speakerd.stalls import Remedy, Stall, Stalls
 from speakerd.state import Facts, Line, State, state_of
 from speakerd.troubles import LOUDSPEAKER, MICROPHONE, Troubles
@@ -110,7 +111,7 @@ class Assistant:
             talking=lambda: self._facts.talking,
         )
         self._period_ms = period_ms
-        self._gate = Gate(period_ms)
+        self._gate = VoiceGate(gate_settings(settings), period_ms)
         self._utterance = Utterance(period_ms)
         self._transcripts = settings.assistant.transcripts
         self._facts = Facts(starting=True, line=Line.DIALLING, muted=muted)
@@ -151,20 +152,23 @@ class Assistant:
 
     # The room.
 
-    def hear(self, pcm: bytes) -> None:
-        """Take a period of the room's sound to the link."""
+    def hear(self, sound: Sound) -> None:
+        """Take a period of the room's sound; what is to leave the house goes to the link."""
         if self._is_deaf or self._announcer.is_speaking:
             return  # a period that was on its way here when the button went down, or our own words
-        was, talking = self._facts.talking, self._gate.hear(pcm)
-        loud = self._gate.quiet_ms == 0
+        was, step = self._facts.talking, self._gate.hear(sound.pcm, sound.probability)
+        talking, loud = self._gate.is_talking, self._gate.quiet_ms == 0
         self.turns.hear(talking=talking, loud=loud)
-        if self._utterance.hear(pcm, talking=talking, loud=loud) and self._facts.line is not Line.UP:
+        if self._utterance.hear(sound.pcm, talking=talking, loud=loud) and self._facts.line is not Line.UP:
             self.turns.totals.questions_lost += 1
             log.warning(
                 "what was said without a connection is too old by now, and will not be sent",
                 extra={"event": "question-lost"},
             )
-        self.link.send(pcm)
+        for pcm in step.send:
+            self.link.send(pcm)
+        if step.ended:
+            self.link.end_sound()
         leaving = time.monotonic() - self._left_at < LEFT_LATELY_S
         self._check(talking=talking, leaving=leaving)
         if (talking, leaving) == (was, self._facts.leaving):
@@ -224,13 +228,13 @@ class Assistant:
     def deafen(self) -> None:
         """Hear nothing from now on; nothing that was heard is sent any more, or kept."""
         self._is_deaf = True
+        self._gate.reset()
         self._utterance.forget()
         self.link.hush()
         self._expect_no_answer(talking=False, leaving=False)
 
     def undeafen(self) -> None:
         """Hear again."""
-        self._gate = Gate(self._period_ms)
         self._is_deaf = False
 
     def muted(self, *, muted: bool, trouble: str | None) -> None:
@@ -321,8 +325,12 @@ class Assistant:
         return again
 
     def just_heard(self) -> bytes:
-        """Return the sound of the last moments, in which a word may begin."""
-        return self._utterance.just_heard()
+        """Return the sound of the last moments, in which a word may begin, if it may leave."""
+        return self._utterance.just_heard() if self._gate.is_open else b""
+
+    def is_heard(self) -> bool:
+        """Say whether the room's sound goes on for now."""
+        return self._gate.is_open
 
     def sound_left(self, octets: int) -> None:
         """Learn that so many bytes of the room's sound are on the wire."""
@@ -453,6 +461,20 @@ class Assistant:
             case Remedy.NOTHING:
                 self._expect_no_answer()
                 self._utterance.answered()  # as well as it can be
+
+
+def gate_settings(settings: Settings) -> GateSettings:
+    """Return when the gate opens and closes."""
+    listen = settings.listen
+    is_always_open = listen.gate == "off"
+    return GateSettings(
+        sensitivity=listen.sensitivity,
+        min_speech_ms=listen.min_speech_ms,
+        hangover_ms=listen.hangover_ms,
+        trailing_ms=listen.hangover_ms if is_always_open else listen.trailing_ms,
+        is_always_open=is_always_open,
+        is_local=listen.turns == "local",
+    )
 
 
 def _tell_turn(turn: Turn) -> None:

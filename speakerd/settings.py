@@ -283,7 +283,38 @@ class Listen(_Section):
     mode: Literal["open"] = Field(
         default="open", description="Only open for now: it listens whenever it is not muted."
     )
-    gate: Literal["off"] = Field(default="off", description="Only off for now: silence is sent as well as speech.")
+    gate: Literal["voice", "off"] = Field(
+        default="voice",
+        description="What leaves: voice is what people say, off is every sound and every silence.",
+    )
+    turns: Literal["server", "local"] = Field(
+        default="server",
+        description="Who says where a sentence ends: server, or local, which is answered sooner.",
+    )
+    sensitivity: float = Field(
+        default=0.5, description="How easily sound counts as a voice, from 0 to 1.", ge=0.05, le=0.95
+    )
+    min_speech_ms: int = Field(
+        default=100, description="The milliseconds of voice below which it was a cough.", ge=0, le=1000
+    )
+    hangover_ms: int = Field(
+        default=600, description="The pause in milliseconds in which somebody may still be talking.", ge=200, le=3000
+    )
+    trailing_ms: int = Field(
+        default=1500,
+        description="The silence in milliseconds that is sent behind the last word, which tells the service of it.",
+        ge=200,
+        le=5000,
+    )
+
+    @model_validator(mode="after")
+    def _the_parts_fit(self) -> Self:
+        if self.turns == "local" and self.gate == "off":
+            raise ContradictionError("turns: local needs gate: voice", ("turns",), ("gate",))
+        if self.trailing_ms < self.hangover_ms:
+            text = f"trailing_ms ({self.trailing_ms}) must not be below hangover_ms ({self.hangover_ms})"
+            raise ContradictionError(text, ("trailing_ms",), ("hangover_ms",))
+        return self
 
 
 class _Input(_Section):
@@ -499,6 +530,18 @@ class Settings(_Section):
     def place(self, setting: str) -> str:
         """Return which file and line a setting such as ``panel.led.pin`` comes from."""
         return str(self._places.get(tuple(setting.split(".")), "default"))
+
+    @model_validator(mode="after")
+    def _the_service_notices_the_end(self) -> Self:
+        silence, trailing = self.live.turn_detection.silence_ms, self.listen.trailing_ms
+        if (
+            silence is not None
+            and silence >= trailing
+            and (self.listen.gate, self.listen.turns) == ("voice", "server")
+        ):
+            text = f"listen.trailing_ms ({trailing}) must be above live.turn_detection.silence_ms ({silence})"
+            raise ContradictionError(text, ("listen", "trailing_ms"), ("live", "turn_detection", "silence_ms"))
+        return self
 
     @model_validator(mode="after")
     def _messages_hold_whole_periods(self) -> Self:

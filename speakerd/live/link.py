@@ -93,6 +93,9 @@ class Owner(Protocol):
     def just_heard(self) -> bytes:
         """Return the sound of the last moments, in which a word may begin."""
 
+    def is_heard(self) -> bool:
+        """Say whether the room's sound goes on for now."""
+
 
 class _Rotation(Exception):  # noqa: N818 - it is no error
     """Ends the talk on a connection that is to be replaced."""
@@ -355,6 +358,8 @@ class Link:
             log.info(text, seconds, extra={"event": "told-again", "seconds": round(seconds, 3)})
         for pcm in _pieces(again or self._owner.just_heard(), self._send_bytes):
             self._put(pcm)
+        if again and not self._owner.is_heard():
+            self._put(None)
 
     def _went_down(self, error: LinkError, resumed: bool, up_at: float | None) -> Verdict:
         """Tell everybody, once for each outage; return what to do."""

@@ -53,8 +53,16 @@ class Session:
     """An open connection. Sounds go out, events come in; it ends with ``LinkError``."""
 
     def __init__(
-        self, session: AsyncSession, wire: Wire, expires_at: float, prepare: Callable[[], Awaitable[None]]
+        self,
+        session: AsyncSession,
+        wire: Wire,
+        expires_at: float,
+        prepare: Callable[[], Awaitable[None]],
+        *,
+        local_turns: bool,
     ) -> None:
+        self._local_turns = local_turns
+        self._is_in_turn = False  # the server was told that somebody talks
         self._session = session
         self._wire = wire
         self._prepare = prepare
@@ -84,12 +92,19 @@ class Session:
     async def send_audio(self, pcm: bytes) -> None:
         """Send sound of the room: S16_LE, mono, 16 kHz."""
         with self._ends_in_events():
+            if self._local_turns and not self._is_in_turn:
+                self._is_in_turn = True
+                await self._session.send_realtime_input(activity_start=types.ActivityStart())
             await self._session.send_realtime_input(audio=types.Blob(data=pcm, mime_type=INPUT_MIME))
 
     async def end_audio(self) -> None:
         """Tell the server that no more sound comes for now."""
         with self._ends_in_events():
-            await self._session.send_realtime_input(audio_stream_end=True)
+            if not self._local_turns:
+                await self._session.send_realtime_input(audio_stream_end=True)
+            elif self._is_in_turn:
+                self._is_in_turn = False
+                await self._session.send_realtime_input(activity_end=types.ActivityEnd())
 
     async def refuse(self, call: ToolCall) -> None:
         """Answer a function call that nobody here can serve, so that the model does not wait for ever."""
@@ -199,7 +214,8 @@ class Caller:
                 raise trouble(error, limit, settings.live.base_url) from error
             if session.setup_complete is None:
                 raise LinkError("the server's first message is not the answer to our setup", code=1007)
-            yield Session(session, self._wires[-1], expires_at, self._prepare)
+            local_turns = settings.listen.turns == "local"
+            yield Session(session, self._wires[-1], expires_at, self._prepare, local_turns=local_turns)
 
     async def _prepare(self) -> None:
         if self._tokens is not None:

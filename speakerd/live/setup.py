@@ -62,6 +62,8 @@ def setup_of(settings: Settings, handle: str | None) -> dict[str, Any]:
 
 def _turn_detection(settings: Settings) -> dict[str, Any]:
     """Return only what the owner set; the server's own defaults are left to it."""
+    if settings.listen.turns == "local":
+        return {"disabled": True}
     chosen = settings.live.turn_detection
     start, end = chosen.start_sensitivity, chosen.end_sensitivity
     detection = {

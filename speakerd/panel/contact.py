@@ -81,6 +81,11 @@ class _Edge:
     closed: bool | None
     """The position from then on, None where none is known."""
 
+    @property
+    def is_last_at(self) -> float:
+        """From when on it counts as the last one, unless another one is told: that may be as late as it was."""
+        return self.told_at + (self.told_at - self.at)
+
 
 class Contact:
     """A pin that is watched.
@@ -116,7 +121,7 @@ class Contact:
         # What gpiozero's threads saw since the loop looked last. The loop may be late, and a press must not get lost
         # for it.
         self._edges: deque[_Edge] = deque(maxlen=MOST_EDGES)
-        self._edge = _Edge(float("-inf"), float("-inf"), None)  # the last one that the loop knows of
+        self._edge = _Edge(0.0, 0.0, None)  # the last one that the loop knows of
         self._is_watched = True  # whether the loop will look without being called
         with self._explained():
             # First the pin itself: a device that cannot be made goes on holding its number until it is collected.
@@ -182,8 +187,7 @@ class Contact:
         now = self._loop.time()
         if self._edge.closed is not closed and self._edge.closed is not None:
             self._edge = _Edge(now, now, closed)  # there was an edge that nobody has told of yet
-        # Where edges are told late there may be others to come, so its rest begins with the news.
-        again_at = self._take(closed=closed, since=self._edge.told_at, now=now)
+        again_at = self._take(closed=closed, since=self._edge.is_last_at, now=now)
         if again_at is not None and not self._device.closed:
             self._is_watched = True
             self._timer = self._loop.call_at(again_at, self._look)

@@ -43,6 +43,7 @@ COMPILER = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-D
 HOW_TO_INSTALL = "run: apt-get install -y --no-install-recommends gcc libc6-dev libasound2-dev"
 
 Direction = Literal["mic", "speaker"]
+Kept = Literal["sink", "timeline", "air", "queue"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,20 @@ class SimulatedCard:
     """
 
     def __init__(
-        self, directory: Path, *, microphone: Converter | None = None, speaker: Converter | None = None
+        self,
+        directory: Path,
+        *,
+        microphone: Converter | None = None,
+        speaker: Converter | None = None,
+        in_room: bool = False,
     ) -> None:
-        """Prepare a card whose files are in ``directory``, which is made if need be."""
+        """Prepare a card whose files are in ``directory``, which is made if need be.
+
+        ``in_room`` leaves the microphone to a room, which writes its file ``air`` and reads the loudspeaker's
+        ``queue``: see ``file``. Nobody can ``speak`` to it then.
+        """
         self._directory = directory.absolute()
+        self._in_room = in_room
         self._converters = {"mic": microphone or Converter(), "speaker": speaker or Converter()}
         self._environment: dict[str, str] = {}
         self._mouth: _Mouth | None = None
@@ -105,14 +116,17 @@ class SimulatedCard:
             plugin = _compiled()
             self._directory.mkdir(parents=True, exist_ok=True)
             source = self._path("mic", "source")
-            if not source.exists():
+            if self._in_room:
+                self._path("mic", "air").touch()
+            elif not source.exists():
                 os.mkfifo(source)
             # ALSA_CONFIG_PATH is split at blanks and colons, so the file it names has a place of its own.
             etc = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="speakerd-card-")))
             conf = etc / "asound.conf"
             conf.write_text(self._asound_conf(plugin))
             self._environment = {"ALSA_CONFIG_PATH": str(conf)}
-            self._mouth = stack.enter_context(_Mouth(source))
+            if not self._in_room:
+                self._mouth = stack.enter_context(_Mouth(source))
             self._stack = stack.pop_all()
         return self
 
@@ -179,6 +193,14 @@ class SimulatedCard:
             for kind, time_ns, frame, rate in map(str.split, lines)
         ]
 
+    def file(self, direction: Direction, what: Kept) -> Path:
+        """Return where a growing file is, for a room that follows it; it may not be there yet.
+
+        Frame k of the microphone's ``air`` is captured as frame k of its ``sink``; it may come half a buffer late.
+        Frame k of the loudspeaker's ``queue`` is played as frame k of its ``sink``, unless the stream stops before.
+        """
+        return self._path(direction, what)
+
     def moment_played(self, frame: int) -> float:
         """Return when a frame of ``played()`` left the loudspeaker.
 
@@ -209,7 +231,11 @@ class SimulatedCard:
 
     def _spoken(self) -> _Mouth:
         if self._mouth is None:
-            raise SpeakerdError("the simulated card is not in: use it in a with block")
+            raise SpeakerdError(
+                "the simulated card is in a room: speak there"
+                if self._in_room
+                else "the simulated card is not in: use it in a with block"
+            )
         return self._mouth
 
     def _path(self, direction: str, what: str) -> Path:
@@ -227,7 +253,9 @@ pcm.!default {{ type asym capture.pcm "plug:mic" playback.pcm "plug:speaker" }}
     def _device(self, name: str, converter: Converter) -> str:
         files = {what: self._path(name, what) for what in ("sink", "timeline", "lock", "hang")}
         files["unplug"] = self._directory / "unplugged"
-        if name == "mic":
+        if self._in_room:
+            files |= {"air": self._path(name, "air")} if name == "mic" else {"queue": self._path(name, "queue")}
+        elif name == "mic":
             files["source"] = self._path(name, "source")
         fields = [f"{what} {_quoted(path)}" for what, path in files.items()]
         fields += [f"channels {converter.channels}", f"ppm {converter.ppm:.6f}"]

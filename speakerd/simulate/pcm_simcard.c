@@ -7,6 +7,11 @@
  *
  *   source    capture: what the microphone hears, a FIFO or a file of raw S16_LE at the rate and channels in use.
  *             Empty means silence.  Sound that comes after silence is heard from that moment on, never earlier.
+ *   air       capture, instead of a source: a file in which frame k is what is at the microphone when frame k of the
+ *             sink is captured.  Whoever writes it may be late by half a buffer: the driver is then late as well, and
+ *             nothing is lost.  What comes later than that is silence.
+ *   queue     playback: a file in which frame k is what was handed over to become frame k of the sink.  It is there
+ *             before it sounds, and what was dropped is cut off when the stream is prepared again.
  *   sink      what passed the converter is appended here: what was really played, or what was captured, lost or not.
  *   timeline  one line for each event: <what> <nanoseconds> <frame> <rate>.  See note().
  *   lock      held while the card is open; a second opener, in any process, gets -EBUSY.
@@ -42,11 +47,13 @@
 #define NS_PER_US 1000LL
 /* A waiting application is woken at least this often, to notice that the card was unplugged. */
 #define LONGEST_SLEEP_NS (20 * 1000 * NS_PER_US)
+/* How soon a microphone looks again for air that is late. */
+#define LATE_AIR_NS (1000 * NS_PER_US)
 /* How soon a driver that hung comes back when it may. */
 #define HANG_SLEEP_US 5000
 
 struct settings {
-	const char *source, *sink, *timeline, *lock, *unplug, *hang;
+	const char *source, *air, *queue, *sink, *timeline, *lock, *unplug, *hang;
 	long rate, channels;
 	double ppm;
 };
@@ -56,7 +63,7 @@ struct card {
 	char *unplug, *hang;
 	double ppm;
 	int timer_fd; /* what applications poll */
-	int source_fd, sink_fd, timeline_fd, lock_fd;
+	int source_fd, air_fd, queue_fd, sink_fd, timeline_fd, lock_fd;
 
 	bool running; /* between start and stop or xrun */
 	bool starved; /* the source is empty, silence is captured */
@@ -120,8 +127,10 @@ static void wake_after(const struct card *card, int64_t frames)
 {
 	/* One microsecond late, so that rounding does not make it one frame early. */
 	int64_t due = moment_of(card, card->passed + frames) + NS_PER_US;
-	int64_t latest = now_ns() + LONGEST_SLEEP_NS;
+	int64_t now = now_ns(), latest = now + LONGEST_SLEEP_NS;
 
+	if (card->air_fd >= 0 && due <= now) /* the air is late */
+		due = now + LATE_AIR_NS;
 	wake_at(card, card->running && due < latest ? due : latest);
 }
 
@@ -132,7 +141,7 @@ static void wake_after(const struct card *card, int64_t frames)
  *   start    the converter runs; this frame is the first
  *   stop     it was stopped or has played out; this frame would have been the next
  *   xrun     it ran out of data or of room and stopped by itself; this frame would have been the next
- *   starved  the source was empty; silence is captured from this frame on
+ *   starved  the source was empty, or the air too late; silence is captured from this frame on
  *   heard    the source has sound again; its first frame is this one
  */
 static void note(const struct card *card, const char *what, int64_t frame)
@@ -144,6 +153,12 @@ static void note(const struct card *card, const char *what, int64_t frame)
 
 /* ---- the converter ---- */
 
+/* The place in the sink of the next frame that passes. */
+static int64_t place(const struct card *card)
+{
+	return card->before + card->passed;
+}
+
 /* A piece of the ring that does not wrap: its address, and its length at most `frames`. */
 static char *ring_piece(const struct card *card, int64_t frame, int64_t *frames)
 {
@@ -154,14 +169,27 @@ static char *ring_piece(const struct card *card, int64_t frame, int64_t *frames)
 	return card->ring + at * card->frame_bytes;
 }
 
-/* Whole frames that can be read from the source at once. */
+/* Whole frames that can be read from the source, or from the air, at once. */
 static int64_t source_frames(const struct card *card)
 {
+	struct stat air;
 	int bytes = 0;
 
+	if (card->air_fd >= 0) {
+		int64_t ahead = fstat(card->air_fd, &air) < 0 ? 0 : air.st_size / card->frame_bytes - place(card);
+
+		return ahead > 0 ? ahead : 0;
+	}
 	if (card->source_fd < 0 || ioctl(card->source_fd, FIONREAD, &bytes) < 0)
 		return 0;
 	return bytes / card->frame_bytes;
+}
+
+static ssize_t read_source(const struct card *card, char *piece, size_t bytes)
+{
+	if (card->air_fd >= 0)
+		return pread(card->air_fd, piece, bytes, place(card) * card->frame_bytes);
+	return read(card->source_fd, piece, bytes);
 }
 
 static void write_sink(const struct card *card, const char *data, int64_t frames)
@@ -177,7 +205,7 @@ static void record(struct card *card, int64_t frames, bool silence)
 	while (frames > 0) {
 		int64_t n = frames;
 		char *piece = ring_piece(card, card->passed, &n);
-		ssize_t got = silence ? 0 : read(card->source_fd, piece, n * card->frame_bytes);
+		ssize_t got = silence ? 0 : read_source(card, piece, n * card->frame_bytes);
 
 		if (got < 0)
 			got = 0;
@@ -186,6 +214,18 @@ static void record(struct card *card, int64_t frames, bool silence)
 		card->passed += n;
 		frames -= n;
 	}
+}
+
+/* The frame that is at the converter, or that would be if the air were not a little late. */
+static int64_t frame_heard(const struct card *card)
+{
+	int64_t now = frame_now(card), end;
+
+	if (card->air_fd < 0 || card->starved)
+		return now;
+	end = card->passed + source_frames(card);
+	/* Half a buffer: with all of it the application would see an overrun that is not its own. */
+	return now > end && now - end < (int64_t)card->io.buffer_size / 2 ? end : now;
 }
 
 static void capture_until(struct card *card, int64_t frame)
@@ -220,6 +260,8 @@ static void miss(const struct card *card, int64_t frames)
 	int64_t ready = source_frames(card);
 	size_t bytes = (frames < ready ? frames : ready) * card->frame_bytes;
 
+	if (card->source_fd < 0)
+		return;
 	while (bytes > 0) {
 		ssize_t got = read(card->source_fd, nowhere, bytes < sizeof(nowhere) ? bytes : sizeof(nowhere));
 
@@ -243,7 +285,7 @@ static void play_until(struct card *card, int64_t frame)
 /* Let the converter catch up with the clock.  Return false when it found nothing to play or no room to record. */
 static bool catch_up(struct card *card)
 {
-	int64_t now = frame_now(card), application = card->io.appl_ptr;
+	int64_t now = plays(card) ? frame_now(card) : frame_heard(card), application = card->io.appl_ptr;
 	int64_t end = plays(card) ? application : application + (int64_t)card->io.buffer_size;
 	int64_t until = now < end ? now : end;
 
@@ -295,6 +337,8 @@ static int simcard_prepare(snd_pcm_ioplug_t *io)
 	card->before = 0;
 	if (card->sink_fd >= 0)
 		card->before = lseek(card->sink_fd, 0, SEEK_END) / card->frame_bytes;
+	if (card->queue_fd >= 0 && ftruncate(card->queue_fd, card->before * card->frame_bytes) < 0)
+		return -errno;
 	wake_now(card); /* an empty buffer can be written at once */
 	return 0;
 }
@@ -308,7 +352,7 @@ static int simcard_start(snd_pcm_ioplug_t *io)
 	card->start_ns = now_ns();
 	card->running = true;
 	note(card, "start", 0);
-	card->starved = !plays(card) && source_frames(card) == 0;
+	card->starved = !plays(card) && card->air_fd < 0 && source_frames(card) == 0;
 	if (card->starved)
 		note(card, "starved", 0);
 	wake_after(card, card->avail_min);
@@ -347,6 +391,14 @@ static snd_pcm_sframes_t simcard_pointer(snd_pcm_ioplug_t *io)
 	return card->passed;
 }
 
+/* Tell what is going to sound, and where in the sink; a full disk does not stop a sound card. */
+static void write_queue(const struct card *card, const char *data, int64_t frame, int64_t frames)
+{
+	if (card->queue_fd >= 0 && pwrite(card->queue_fd, data, frames * card->frame_bytes,
+					  (card->before + frame) * card->frame_bytes) < 0)
+		return;
+}
+
 static snd_pcm_sframes_t simcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
 					  snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
@@ -357,6 +409,8 @@ static snd_pcm_sframes_t simcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_ch
 	hang(card);
 	if (is_gone(card))
 		return -ENODEV;
+	if (plays(card))
+		write_queue(card, data, io->appl_ptr, frames);
 	while (done < frames) {
 		int64_t n = frames - done;
 		char *piece = ring_piece(card, (int64_t)io->appl_ptr + done, &n);
@@ -403,6 +457,8 @@ static void card_free(struct card *card)
 {
 	close_if_open(card->timer_fd);
 	close_if_open(card->source_fd);
+	close_if_open(card->air_fd);
+	close_if_open(card->queue_fd);
 	close_if_open(card->sink_fd);
 	close_if_open(card->timeline_fd);
 	close_if_open(card->lock_fd);
@@ -470,6 +526,10 @@ static int read_settings(snd_config_t *conf, struct settings *set)
 			continue;
 		if (!strcmp(id, "source"))
 			err = snd_config_get_string(entry, &set->source);
+		else if (!strcmp(id, "air"))
+			err = snd_config_get_string(entry, &set->air);
+		else if (!strcmp(id, "queue"))
+			err = snd_config_get_string(entry, &set->queue);
 		else if (!strcmp(id, "sink"))
 			err = snd_config_get_string(entry, &set->sink);
 		else if (!strcmp(id, "timeline"))
@@ -525,6 +585,10 @@ static int open_files(struct card *card, snd_pcm_stream_t stream, const struct s
 		err = open_file(&card->timeline_fd, set->timeline, append);
 	if (err >= 0 && stream == SND_PCM_STREAM_CAPTURE)
 		err = open_file(&card->source_fd, set->source, O_RDONLY | O_NONBLOCK);
+	if (err >= 0 && stream == SND_PCM_STREAM_CAPTURE)
+		err = open_file(&card->air_fd, set->air, O_RDONLY);
+	if (err >= 0 && stream == SND_PCM_STREAM_PLAYBACK)
+		err = open_file(&card->queue_fd, set->queue, O_RDWR | O_CREAT);
 	if (err < 0)
 		return err;
 	card->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -538,7 +602,8 @@ static int card_new(struct card **result, snd_pcm_stream_t stream, const struct 
 
 	if (!card)
 		return -ENOMEM;
-	card->timer_fd = card->source_fd = card->sink_fd = card->timeline_fd = card->lock_fd = -1;
+	card->timer_fd = card->source_fd = card->air_fd = card->queue_fd = -1;
+	card->sink_fd = card->timeline_fd = card->lock_fd = -1;
 	card->ppm = set->ppm;
 	if ((set->unplug && !(card->unplug = strdup(set->unplug))) || (set->hang && !(card->hang = strdup(set->hang))))
 		err = -ENOMEM;

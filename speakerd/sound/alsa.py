@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 import alsaaudio
 
@@ -53,6 +53,9 @@ SILENT_S = 1.0
 
 THREADS = ("microphone", "loudspeaker")
 """The names of the threads."""
+
+Heard = TypeVar("Heard")
+"""What the microphone's thread makes of a period."""
 
 Report = Callable[[str | None], None]
 """Takes what is wrong with a device, in words, or None when it works (again)."""
@@ -176,14 +179,25 @@ class _Owner:
                 self.failures += 1
 
 
-class Microphone:
+class Microphone(Generic[Heard]):
     """The microphone: gives the room's sound, 16 kHz mono S16_LE, period by period, unless it is closed."""
 
     def __init__(
-        self, settings: MicrophoneSettings, hear: Callable[[bytes], None], report: Report, *, closed: bool = False
+        self,
+        settings: MicrophoneSettings,
+        ear: Callable[[], Callable[[bytes, float], Heard]],
+        hear: Callable[[Heard], None],
+        report: Report,
+        *,
+        closed: bool = False,
     ) -> None:
-        """Prepare; ``hear`` and ``report`` are called in the event loop that runs now."""
+        """Prepare; ``hear`` and ``report`` are called in the event loop that runs now.
+
+        In the thread, ``ear`` is called before the device is opened; what it returns takes each period, and the
+        time.monotonic() at which its first sample was captured, and gives what ``hear`` gets.
+        """
         self._settings = settings
+        self._ear = ear
         self._hear = hear
         self._owner = _Owner(THREADS[0], self._use, report)
         self._lock = threading.Lock()
@@ -274,20 +288,21 @@ class Microphone:
     def _use_device(self) -> None:
         settings = self._settings
         period = INPUT_RATE * settings.period_ms // 1000
+        listen = self._ear()
         with self._owner.in_driver():
             pcm = open_pcm(
                 alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
             )
             try:
                 self._substream = _substream(pcm)
-                self._listen(pcm, period)
+                self._listen(pcm, period, listen)
             except alsaaudio.ALSAAudioError as error:
                 raise HardwareError(f"the microphone went away: {error}") from error
             finally:
                 self._owner.enters_driver()
                 _close(pcm)
 
-    def _listen(self, pcm: alsaaudio.PCM, period: int) -> None:
+    def _listen(self, pcm: alsaaudio.PCM, period: int, listen: Callable[[bytes, float], Heard]) -> None:
         step, octets = self._settings.channels, period * 2
         pace, pending, works = _Pace(), b"", False
         while self._wanted.is_set() and not self._owner.stopping.is_set():
@@ -305,8 +320,10 @@ class Microphone:
                 data = memoryview(data).cast("h")[::step].tobytes()
             # A card may give pieces of a length of its own; everything after this counts in our periods.
             pending += data
+            now = time.monotonic()
             while len(pending) >= octets:
-                self._owner.call(self._hear, pending[:octets])
+                waiting = max(pcm.avail(), 0) + len(pending) // 2
+                self._owner.call(self._hear, listen(pending[:octets], now - waiting / INPUT_RATE))
                 pending = pending[octets:]
 
 
@@ -341,12 +358,25 @@ class Speaker:
     """The loudspeaker: plays what is in the reply queue, and can be silenced within a period."""
 
     def __init__(
-        self, settings: SpeakerSettings, reply: Reply, playing: Callable[[bool], None], report: Report
+        self,
+        settings: SpeakerSettings,
+        reply: Reply,
+        playing: Callable[[bool], None],
+        report: Report,
+        *,
+        shape: Callable[[bytes], bytes] = bytes,
+        played: Callable[[bytes, float], None] = lambda _pcm, _at: None,
     ) -> None:
-        """Prepare; ``playing`` learns when sound starts to leave the loudspeaker and when the last sample has."""
+        """Prepare; ``playing`` learns when sound starts to leave the loudspeaker and when the last sample has.
+
+        In the thread, ``shape`` gives each block its last form, as long as before, and ``played`` learns what of it
+        the device took, and the time.monotonic() at which the first sample of that leaves the device.
+        """
         self._settings = settings
         self._reply = reply
         self._playing = playing
+        self._shape = shape
+        self._played = played
         self._period_s = PERIOD_MS / 1000
         self._owner = _Owner(THREADS[1], self._use, report)
         self._lock = threading.Lock()
@@ -436,6 +466,7 @@ class Speaker:
             self._owner.call(self._playing, False)
 
     def _write(self, pcm: alsaaudio.PCM, block: bytes) -> None:
+        block = self._shape(block)
         while block and not self._reply.is_stale():
             try:
                 with self._owner.in_driver():
@@ -448,7 +479,8 @@ class Speaker:
                 self.underruns += 1  # nothing of the block was taken
                 log.warning("the machine was too busy to play without a gap",
                             extra={"event": "xrun", "device": "loudspeaker", "count": self.underruns})  # fmt: skip
-            else:
+            elif frames > 0:
+                self._played(block[: frames * 2], time.monotonic() + self._left_s(pcm) - frames / OUTPUT_RATE)
                 block = block[frames * 2 :]
 
     def _play_out(self, pcm: alsaaudio.PCM) -> bytes | None:

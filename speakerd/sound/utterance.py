@@ -9,7 +9,10 @@ from collections import deque
 from collections.abc import Callable
 
 PREROLL_MS = 400
-"""How much is kept from before talk is noticed: the first sound of a word is softer than what comes after it."""
+"""How much goes along from before talk: the first sound of a word is softer than what comes after it."""
+
+NOTICED_MS = 300
+"""Talk is noticed so much after it has begun (`python -m bench.gate`)."""
 
 LONGEST_MS = 30_000
 """A longer sentence loses its beginning (960 kB are kept)."""
@@ -29,6 +32,7 @@ class Utterance:
         self._clock = clock
         self._period_ms = period_ms
         self._preroll = PREROLL_MS // period_ms
+        self._noticed = NOTICED_MS // period_ms
         self._periods: deque[bytes] = deque(maxlen=LONGEST_MS // period_ms)
         self._begun = self._talking = False
         self._talked_ms = 0
@@ -59,7 +63,7 @@ class Utterance:
             self._talked_after_mark_ms += self._period_ms * loud
             self._talk_at = self._clock()
         self._talking = talking
-        while not self._begun and len(self._periods) > self._preroll:
+        while not self._begun and len(self._periods) > self._preroll + self._noticed:
             self._periods.popleft()
         return expired
 
@@ -93,7 +97,7 @@ class Utterance:
         """Return the last moments before now, in which a word may have begun that nobody has noticed yet."""
         if self._begun or (self._clock() - self._talk_at) * 1000 < PREROLL_MS:
             return b""  # there is a sentence in them, which is told again or has been answered
-        return b"".join(self._periods)
+        return b"".join(list(self._periods)[-self._preroll :])
 
     def to_tell_again(self) -> bytes:
         """Return the utterance that still waits for its answer, from its start until now."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from speakerd.panel.panel import Panel
     from speakerd.settings import Settings
     from speakerd.sound.alsa import Microphone, Speaker
+    from speakerd.sound.ear import Sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Parts:
     assistant: Assistant
     link: Link
     handle: Handle
-    microphone: Microphone
+    microphone: Microphone[Sound]
     speaker: Speaker
     panel: Panel
     started_at: float

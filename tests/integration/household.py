@@ -119,6 +119,9 @@ def write_settings(path: Path, base_url: str | None, **sections: dict[str, objec
     merged: dict[str, dict[str, object]] = {
         "microphone": {"device": "mic"},
         "speaker": {"device": "speaker"},
+        # All that is said arrives as it was said, and what is played was said so by the model.
+        "echo": {"mode": "off"},
+        "listen": {"gate": "off"},
         "live": {"base_url": base_url},
         "log": {"level": "debug", "format": "json"},
     }

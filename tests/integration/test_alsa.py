@@ -33,11 +33,21 @@ def ramp(rate: int, seconds: float, step: int = 7) -> bytes:
 
 
 @contextlib.contextmanager
-def card_in(directory: Path, **converters: Converter) -> Iterator[SimulatedCard]:
-    with SimulatedCard(directory, **converters) as card, pytest.MonkeyPatch.context() as patch:
+def card_in(
+    directory: Path, *, microphone: Converter | None = None, speaker: Converter | None = None
+) -> Iterator[SimulatedCard]:
+    with (
+        SimulatedCard(directory, microphone=microphone, speaker=speaker) as card,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in card.environment.items():
             patch.setenv(name, value)
         yield card
+
+
+def hears_all() -> Callable[[bytes, float], bytes]:
+    """Return an ear that takes sound as it comes."""
+    return lambda pcm, _captured_at: pcm
 
 
 @dataclass
@@ -48,8 +58,8 @@ class Ear:
     reports: list[str | None] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
-    async def listening(self, settings: Settings = SETTINGS) -> AsyncIterator[Microphone]:
-        microphone = Microphone(settings.microphone, self.pcm.extend, self.reports.append)
+    async def listening(self, settings: Settings = SETTINGS) -> AsyncIterator[Microphone[bytes]]:
+        microphone = Microphone(settings.microphone, hears_all, self.pcm.extend, self.reports.append)
         async with microphone.running():
             yield microphone
 

@@ -14,6 +14,7 @@ from speakerd.live.events import Audio, Interrupted, TurnComplete, Usage
 from speakerd.live.verdict import Next, Verdict
 from speakerd.settings import Settings
 from speakerd.sound import chimes, utterance
+from speakerd.sound.ear import Sound
 from speakerd.sound.notices import Notice, sound_of
 from speakerd.sound.reply import Reply
 from speakerd.state import State
@@ -34,7 +35,7 @@ class Kitchen:
         self.renewals: list[bool] = []
         self.sends = True
         self.hushed = 0
-        self.assistant = Assistant(self.reply, Settings())
+        self.assistant = Assistant(self.reply, Settings.model_validate({"listen": {"gate": "off"}}))
         self.assistant.link = self
         self.assistant.speaker = self
         self.assistant.light = self
@@ -65,7 +66,7 @@ class Kitchen:
 
     def passes(self, ms: int, *, noise: bool = False) -> None:
         for _ in range(ms // 20):
-            self.assistant.hear(loud() if noise else SILENCE)
+            self.assistant.hear(Sound(loud(), 1.0) if noise else Sound(SILENCE, 0.0))
 
     def played(self) -> bytes:
         """Return all that is queued for the loudspeaker."""

@@ -38,6 +38,9 @@ class Nobody:
     def to_tell_again(self) -> bytes:
         return self.again
 
+    def is_heard(self) -> bool:
+        return True
+
     def just_heard(self) -> bytes:
         return b""
 

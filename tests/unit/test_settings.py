@@ -234,6 +234,12 @@ class TestMistakes:
             ),
             ("quiet_hours: {begin: 22:00}", "1: quiet_hours.begin: begin and end must both be set, or neither"),
             ("echo: {mode: auto}", "1: echo.mode: expected off (the only choice), not the text 'auto'"),
+            ("listen: {mode: wake}", "1: listen.mode: expected open (the only choice), not the text 'wake'"),
+            ("listen: {gate: off, turns: local}", "1: listen.turns: turns: local needs gate: voice"),
+            (
+                "live: {turn_detection: {silence_ms: 2000}}",
+                "1: live.turn_detection.silence_ms: listen.trailing_ms (1500) must be above",
+            ),
             ("log: loud", "1: log: expected a section with settings (level, format), not the text 'loud'"),
             (
                 "live: {api_version: 1}",

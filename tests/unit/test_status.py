@@ -23,6 +23,8 @@ from speakerd.mute import Mute
 from speakerd.panel.panel import Panel
 from speakerd.settings import Settings
 from speakerd.sound.alsa import Microphone, Speaker
+from speakerd.sound.ear import Ear
+from speakerd.sound.level import LevelDetector
 from speakerd.sound.reply import Reply
 from speakerd.status.page import render
 from speakerd.status.snapshot import Parts, snapshot, versions
@@ -96,7 +98,8 @@ async def test_what_others_have_said_is_on_one_line_and_without_secrets() -> Non
     handle = Handle(None, settings.assistant.model)
     link = Link(dialler(settings, ""), {}, settings.live, handle, assistant)
     link.trouble = "no quota\nfor AIzaS3cret, or\tanybody"
-    microphone = Microphone(settings.microphone, assistant.hear, assistant.microphone_changed)
+    ear = Ear(LevelDetector)
+    microphone = Microphone(settings.microphone, ear.begin, assistant.hear, assistant.microphone_changed)
     mute = Mute(MuteFile(None), microphone, assistant, muted=False)
     parts = Parts(
         settings=settings, assistant=assistant, link=link, handle=handle, microphone=microphone,

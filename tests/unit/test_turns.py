@@ -7,7 +7,8 @@ import pytest
 
 from speakerd.live.events import Usage
 from speakerd.settings import Price
-from speakerd.sound.gate import Gate
+from speakerd.sound.level import LevelDetector
+from speakerd.sound.voice_gate import GateSettings, VoiceGate
 from speakerd.stalls import Stall
 from speakerd.turns import Turn, Turns, cost_usd
 
@@ -25,7 +26,8 @@ class Evening:
         self.now = 1000.0
         self.told: list[Turn] = []
         self.turns = Turns(Price(), self.told.append, lambda: self.now)
-        self._gate = Gate(20)
+        self._detector = LevelDetector()
+        self._gate = VoiceGate(GateSettings(), 20)
 
     def somebody_talks(self, seconds: float) -> None:
         self._passes(seconds, noise=True)
@@ -36,8 +38,9 @@ class Evening:
     def _passes(self, seconds: float, *, noise: bool) -> None:
         for _ in range(round(seconds / 0.02)):
             self.now += 0.02
-            talking = self._gate.hear(loud() if noise else SILENCE)
-            self.turns.hear(talking=talking, loud=self._gate.quiet_ms == 0)
+            pcm = loud() if noise else SILENCE
+            self._gate.hear(pcm, self._detector.hear(pcm))
+            self.turns.hear(talking=self._gate.is_talking, loud=self._gate.quiet_ms == 0)
 
     def plays(self, seconds: float) -> None:
         """Play all of an answer."""

@@ -1,6 +1,6 @@
 """What was last said, until it is answered."""
 
-from speakerd.sound.utterance import ANSWER_S, LONGEST_MS, PREROLL_MS, TELLINGS, Utterance
+from speakerd.sound.utterance import ANSWER_S, LONGEST_MS, NOTICED_MS, PREROLL_MS, TELLINGS, Utterance
 
 
 def period(number: int) -> bytes:
@@ -40,7 +40,7 @@ def test_a_sentence_is_told_from_before_its_start_until_now() -> None:
     room.passes(2000)
     room.passes(1000, talking=True)
     room.passes(300)
-    assert room.told() == list(range(100 - PREROLL_MS // 20 + 1, 165 + 1))
+    assert room.told() == list(range(100 - (PREROLL_MS + NOTICED_MS) // 20 + 1, 165 + 1))
 
 
 def test_a_sentence_is_told_again_a_few_times() -> None:

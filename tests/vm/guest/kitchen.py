@@ -101,6 +101,9 @@ class Kitchen:
                 {
                     "microphone": {"device": "plughw:CARD=Mic,DEV=1"},
                     "speaker": {"device": "plughw:CARD=Speaker,DEV=0"},
+                    # What is heard here is noise, which a gate would keep, and an ear costs too much there, too.
+                    "echo": {"mode": "off"},
+                    "listen": {"gate": "off"},
                     # A message each 20 ms is more than the emulated processor can bear for long.
                     "live": {"base_url": self.live.url, "connect_timeout": 60, "send_ms": 100},
                     "panel": panel,

@@ -14,45 +14,29 @@ OVER_NOISE_DB = 10.0
 QUIETEST_DB = -60.0
 """Below this (dB full scale) nothing is taken for a voice, however quiet the room is."""
 
-ATTACK_MS = 60
-"""A voice lasts; a clink of cutlery does not."""
-
-HANGOVER_MS = 600
-"""Pauses between words are shorter than this."""
-
 _NOISE_FALL = 0.2  # the estimate follows a quieter room within some periods …
 _NOISE_RISE_DB_PER_S = 1.5  # … and a louder one slowly, so that a sentence does not become noise
+_BYTES_PER_S = 32_000
 
 
-class Gate:
-    """Judges the room's sound, period by period."""
+class LevelDetector:
+    """Takes what is loud for a voice."""
 
-    def __init__(self, period_ms: int) -> None:
-        """Prepare for periods of this length."""
-        self._period_ms = period_ms
+    def __init__(self) -> None:
+        """Prepare; the room is quiet."""
         self._noise_db = QUIETEST_DB
-        self._loud_ms = 0
-        self.quiet_ms = HANGOVER_MS
-        self.talking = False
 
-    def hear(self, pcm: bytes) -> bool:
-        """Take a period of S16_LE mono sound; return whether somebody is talking."""
+    def hear(self, pcm: bytes) -> float:
+        """Take 16 kHz mono S16_LE sound; return 1 where it is loud for this room, else 0."""
         level = level_db(pcm)
         if level < self._noise_db:
             self._noise_db += (level - self._noise_db) * _NOISE_FALL
         else:
-            self._noise_db += _NOISE_RISE_DB_PER_S * self._period_ms / 1000
-        if level > max(self._noise_db + OVER_NOISE_DB, QUIETEST_DB):
-            self._loud_ms += self._period_ms
-            self.quiet_ms = 0
-        else:
-            self._loud_ms = 0
-            self.quiet_ms += self._period_ms
-        if self._loud_ms >= ATTACK_MS:
-            self.talking = True
-        elif self.quiet_ms >= HANGOVER_MS:
-            self.talking = False
-        return self.talking
+            self._noise_db += _NOISE_RISE_DB_PER_S * len(pcm) / _BYTES_PER_S
+        return float(level > max(self._noise_db + OVER_NOISE_DB, QUIETEST_DB))
+
+    def reset(self) -> None:
+        """Keep what is known of the room: it is no sound of it."""
 
 
 def level_db(pcm: bytes) -> float:
