@@ -30,7 +30,7 @@ def command(program: Program, url: str, directory: Path) -> list[str]:
         wanted = {
             "live": {"base_url": url},
             "microphone": {"device": "mic"},
-            "speaker": {"device": "speaker"},
+            "speaker": {"device": "speaker", "volume": 100},
             # The control has no ear either; what that costs is measured by itself.
             "echo": {"mode": "off"},
             "listen": {"gate": "off"},

@@ -22,7 +22,7 @@ from speakerd import __version__
 from speakerd.assistant import Assistant
 from speakerd.errors import Cure, HardwareError, SettingsError, SpeakerdError
 from speakerd.host import service
-from speakerd.host.clock import Clock
+from speakerd.host.clock import Clock, local_time
 from speakerd.host.control import Control
 from speakerd.host.log import set_up as set_up_log
 from speakerd.host.memory import keep_out_of_core_files
@@ -43,7 +43,8 @@ from speakerd.sound.alsa import THREADS, Microphone, Speaker
 from speakerd.sound.ear import Ear
 from speakerd.sound.level import LevelDetector
 from speakerd.sound.reply import Reply
-from speakerd.sound.voice import make_detector
+from speakerd.sound.voice import Detector, make_detector
+from speakerd.sound.volume import Volume, factor_at
 from speakerd.status.snapshot import Parts, snapshot, versions
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from gpiozero.pins.mock import MockFactory
 
     from speakerd.live.session import Caller, Session
+    from speakerd.sound.echo import Echo, Measured, Mode
 
 
 def run(load: Load) -> int:
@@ -188,8 +190,11 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
     reply = Reply(settings.speaker.prebuffer_ms)
     assistant = Assistant(reply, settings, muted=muted, usage=memory.usage)
     link = Link(dialler(settings, secret), _cures(settings), settings.live, memory.handle, assistant)
-    speaker = Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed)
-    ear = Ear(make_detector if settings.listen.gate == "voice" else LevelDetector)
+    ear = Ear(*_listening(settings))
+    volume = Volume(lambda: factor_at(local_time(), settings.speaker.volume, settings.quiet_hours))
+    speaker = Speaker(
+        settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed, volume=volume, witness=ear
+    )  # fmt: skip
     microphone = Microphone(
         settings.microphone, ear.begin, assistant.hear, assistant.microphone_changed, closed=muted
     )
@@ -212,6 +217,49 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
         ready()
         service.tell("READY=1")
         await _work(parts, mute, memory, news, [line.keep_up, control.run])
+
+
+def _listening(settings: Settings) -> tuple[Callable[[], Detector], Callable[[], Echo] | None]:
+    """Return what makes the parts of the ear, in the microphone's thread: they take long to load."""
+    wanted = settings.echo
+
+    def make_echo() -> Echo:
+        from speakerd.sound.canceller import make_canceller
+        from speakerd.sound.echo import Echo
+
+        make = partial(
+            make_canceller,
+            high_pass=wanted.high_pass,
+            noise_suppression=wanted.noise_suppression,
+            auto_gain=wanted.auto_gain,
+        )
+        return Echo(wanted.mode, wanted.margin_db, make, _tell_of_echo)
+
+    return make_detector if settings.listen.gate == "voice" else LevelDetector, (
+        None if wanted.mode == "off" else make_echo
+    )
+
+
+ECHO_WORDS = {
+    "cancel": "it is taken out of what the microphone hears",
+    "half-duplex": "it cannot be taken out, so nothing but what is much louder is heard while it speaks",
+    "off": "the microphone does not hear it, so nothing is done",
+}
+
+
+def _tell_of_echo(mode: Mode, measured: Measured) -> None:
+    log.info(
+        "our own voice: %s (it comes back at %.0f dB, of which %.0f dB are taken out)",
+        ECHO_WORDS[mode],
+        measured.return_db,
+        measured.erle_db,
+        extra={
+            "event": "echo",
+            "mode": mode,
+            "return_db": round(measured.return_db, 1),
+            "erle_db": round(measured.erle_db, 1),
+        },
+    )
 
 
 async def _work(parts: Parts, mute: Mute, memory: _Memory, news: _News, others: Iterable[_Task]) -> None:

@@ -25,6 +25,7 @@ from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.alsa import Speaker
 from speakerd.sound.files import check_writable, read_sound, write_reply
 from speakerd.sound.reply import Reply
+from speakerd.sound.volume import Volume, gain
 
 PATIENCE_S = 20.0
 """How long to wait for the answer once the question is out, and then for each next piece of it."""
@@ -138,7 +139,9 @@ class _Player:
 
     def __init__(self, settings: SpeakerSettings) -> None:
         self.reply = Reply(settings.prebuffer_ms)
-        self.speaker = Speaker(settings, self.reply, lambda _playing: None, self._device_changed)
+        self.speaker = Speaker(
+            settings, self.reply, lambda _playing: None, self._device_changed, Volume(lambda: gain(settings.volume))
+        )
         self._device: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._trouble: str | None = None
 

@@ -23,11 +23,12 @@ from speakerd.live.verdict import Verdict
 from speakerd.settings import Settings
 from speakerd.sound import chimes
 from speakerd.sound.announcer import Announcer
+from speakerd.sound.barge_in import Action, BargeIn
 from speakerd.sound.ear import Sound
 from speakerd.sound.notices import LINK, Notice
 from speakerd.sound.reply import Reply
 from speakerd.sound.utterance import Utterance
-from speakerd.sound.voice_gate import GateSettings, VoiceGate
+from speakerd.sound.voice_gate import GateSettings, Step, VoiceGate
 from speakerd.stalls import Remedy, Stall, Stalls
 from speakerd.state import Facts, Line, State, state_of
 from speakerd.troubles import LOUDSPEAKER, MICROPHONE, Troubles
@@ -72,10 +73,13 @@ class Uplink(Protocol):
 
 
 class Voice(Protocol):
-    """The loudspeaker's emergency stop."""
+    """What the loudspeaker can be told while it speaks."""
 
     def drop(self) -> int:
         """Fall silent at once; return how many milliseconds were not played."""
+
+    def duck(self, *, ducked: bool) -> None:
+        """Lower the voice for a moment, or raise it again."""
 
 
 class Light(Protocol):
@@ -112,6 +116,8 @@ class Assistant:
         )
         self._period_ms = period_ms
         self._gate = VoiceGate(gate_settings(settings), period_ms)
+        self._barge_in = BargeIn(settings.echo.margin_db, period_ms=period_ms)
+        self._is_interrupted = False  # by us, and the server has not said so yet
         self._utterance = Utterance(period_ms)
         self._transcripts = settings.assistant.transcripts
         self._facts = Facts(starting=True, line=Line.DIALLING, muted=muted)
@@ -156,7 +162,7 @@ class Assistant:
         """Take a period of the room's sound; what is to leave the house goes to the link."""
         if self._is_deaf or self._announcer.is_speaking:
             return  # a period that was on its way here when the button went down, or our own words
-        was, step = self._facts.talking, self._gate.hear(sound.pcm, sound.probability)
+        was, step = self._facts.talking, self._let_through(sound)
         talking, loud = self._gate.is_talking, self._gate.quiet_ms == 0
         self.turns.hear(talking=talking, loud=loud)
         if self._utterance.hear(sound.pcm, talking=talking, loud=loud) and self._facts.line is not Line.UP:
@@ -185,6 +191,37 @@ class Assistant:
             self._expect_no_answer(**heard)
         if not talking:
             self._announcer.free()
+
+    def _let_through(self, sound: Sound) -> Step:
+        """Return what of a period leaves the house; over our own voice only one that is surely somebody's does."""
+        if self._gate.is_always_open:
+            return self._gate.hear(sound.pcm, sound.probability)
+        over_us = sound.sounding and not self._gate.is_open
+        step = self._gate.hear(sound.pcm, 0.0 if over_us else sound.probability)
+        match self._barge_in.hear(
+            sounding=over_us, near_db=sound.near_db, residual_db=sound.residual_db, probability=sound.probability
+        ):
+            case Action.DUCK:
+                self.speaker.duck(ducked=True)
+            case Action.RESUME:
+                self.speaker.duck(ducked=False)
+            case Action.STOP:
+                since_ms = self._barge_in.since_ms
+                self._is_interrupted = self._reply.is_in_turn
+                self._interrupted(by="us", after_ms=since_ms)
+                return self._gate.open(since_ms)
+        return step
+
+    def _interrupted(self, *, by: str, after_ms: int | None = None) -> None:
+        """Fall silent, for somebody talks."""
+        dropped = self.speaker.drop()
+        self.speaker.duck(ducked=False)
+        self.turns.interrupted()
+        log.info(
+            "interrupted; %d ms of the reply stay unsaid",
+            dropped,
+            extra={"event": "interrupted", "dropped_ms": dropped, "noticed_by": by, "after_ms": after_ms},
+        )
 
     def _check(self, *, talking: bool, leaving: bool) -> None:
         """Compare what should be with what is: while somebody talks, sound leaves the house."""
@@ -216,6 +253,9 @@ class Assistant:
         # A sound of our own is no answer, and is not shown as one; an answer behind it is, as soon as it comes.
         self._is_sounding = playing
         answers = playing and not self._announcer.is_sounding
+        if answers and not self._facts.talking and self._gate.is_open and not self._gate.is_always_open:
+            self._gate.reset()  # the turn has ended for the server, and what comes now is our own voice
+            self.link.end_sound()
         self._now(playing=answers, waiting=self._facts.waiting and not answers)
         self._announcer.free()
 
@@ -364,15 +404,14 @@ class Assistant:
                 self._reply.complete()
                 self._announcer.free()
             case Interrupted():
-                dropped = self.speaker.drop()
-                self.turns.interrupted()
-                log.info(
-                    "interrupted; %d ms of the reply stay unsaid",
-                    dropped,
-                    extra={"event": "interrupted", "dropped_ms": dropped},
-                )
+                if self._is_interrupted:
+                    self.speaker.drop()  # we knew, but some of it may have come meanwhile
+                else:
+                    self._interrupted(by="server")
+                self._is_interrupted = False
             case TurnComplete(reason, waiting_for_input):
                 self._reply.end_turn()
+                self._is_interrupted = False
                 self._announcer.free()
                 if self._stalls.answered and self._marked:
                     self._utterance.answered_up_to_mark()

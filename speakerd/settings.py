@@ -257,6 +257,9 @@ class Speaker(_Section):
         pattern=r"^[!-~]([ -~]*[!-~])?$",
         examples=["default", "plughw:CARD=Device"],
     )
+    volume: int = Field(
+        default=80, description="How loud it is in percent; 100 is as loud as the card can.", ge=0, le=100
+    )
     prebuffer_ms: int = Field(
         default=80, description="The sound in ms that must be there before a reply is begun.", ge=60, le=120
     )
@@ -274,7 +277,19 @@ class Speaker(_Section):
 class Echo(_Section):
     """What keeps the speaker from hearing itself."""
 
-    mode: Literal["off"] = Field(default="off", description="Only off for now: nothing is done about echo.")
+    mode: Literal["auto", "cancel", "half-duplex", "off"] = Field(
+        default="auto",
+        description="What is done: cancel, half-duplex (deaf while it speaks), off, or auto, which tries.",
+    )
+    margin_db: float = Field(
+        default=10.0,
+        description="How far a voice must stand above what is left of the echo to count as one, in dB.",
+        ge=0,
+        le=40,
+    )
+    high_pass: bool = Field(default=True, description="Whether to take the rumble below 100 Hz out of what it hears.")
+    noise_suppression: bool = Field(default=True, description="Whether to take steady noise out of what it hears.")
+    auto_gain: bool = Field(default=False, description="Whether to make quiet voices louder.")
 
 
 class Listen(_Section):
@@ -446,7 +461,7 @@ class Sounds(_Section):
 
 
 class QuietHours(_Section):
-    """When the light is dim and the speaker's own sounds are soft."""
+    """When the light is dim and the voice is soft."""
 
     begin: str | None = Field(
         default=None,
@@ -459,7 +474,7 @@ class QuietHours(_Section):
     )
     brightness: int = Field(default=10, description="How bright the light is then, in percent.", ge=1, le=100)
     volume: int = Field(
-        default=30, description="How loud the sounds are then, in percent; 0 is not at all.", ge=0, le=100
+        default=30, description="How loud it is then at most, in percent; 0 is not at all.", ge=0, le=100
     )
 
     @model_validator(mode="after")

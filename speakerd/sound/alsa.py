@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import alsaaudio
 
@@ -26,6 +26,7 @@ from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
 from speakerd.sound.proof import Substream, why_open
 from speakerd.sound.reply import PERIOD_MS, Reply
+from speakerd.sound.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -354,6 +355,19 @@ class _Pace:
         return self._real
 
 
+class Witness(Protocol):
+    """Who is told what the loudspeaker plays."""
+
+    def played(self, pcm: bytes, sounds_at: float) -> None:
+        """Learn in the loudspeaker's thread what the device took, mono S16_LE at 24 kHz.
+
+        ``sounds_at`` is the time.monotonic() at which its first sample leaves the device.
+        """
+
+    def cut(self, at: float) -> None:
+        """Learn in the event loop that the device fell silent, whatever it had been given."""
+
+
 class Speaker:
     """The loudspeaker: plays what is in the reply queue, and can be silenced within a period."""
 
@@ -363,20 +377,15 @@ class Speaker:
         reply: Reply,
         playing: Callable[[bool], None],
         report: Report,
-        *,
-        shape: Callable[[bytes], bytes] = bytes,
-        played: Callable[[bytes, float], None] = lambda _pcm, _at: None,
+        volume: Volume,
+        witness: Witness | None = None,
     ) -> None:
-        """Prepare; ``playing`` learns when sound starts to leave the loudspeaker and when the last sample has.
-
-        In the thread, ``shape`` gives each block its last form, as long as before, and ``played`` learns what of it
-        the device took, and the time.monotonic() at which the first sample of that leaves the device.
-        """
+        """Prepare; ``playing`` learns when sound starts to leave the loudspeaker and when the last sample has."""
         self._settings = settings
         self._reply = reply
         self._playing = playing
-        self._shape = shape
-        self._played = played
+        self._volume = volume
+        self._witness = witness
         self._period_s = PERIOD_MS / 1000
         self._owner = _Owner(THREADS[1], self._use, report)
         self._lock = threading.Lock()
@@ -415,7 +424,13 @@ class Speaker:
         with self._lock:
             if self._sounding is not None:
                 _silence(self._sounding)
+                if self._witness is not None:
+                    self._witness.cut(time.monotonic())
         return dropped
+
+    def duck(self, *, ducked: bool) -> None:
+        """Lower the voice for a moment, or raise it again."""
+        self._volume.is_ducked = ducked
 
     def why_stuck(self) -> str | None:
         """Return why the loudspeaker counts as stuck, if it does; one that has nothing to play does not."""
@@ -466,7 +481,7 @@ class Speaker:
             self._owner.call(self._playing, False)
 
     def _write(self, pcm: alsaaudio.PCM, block: bytes) -> None:
-        block = self._shape(block)
+        block = self._volume.shape(block)
         while block and not self._reply.is_stale():
             try:
                 with self._owner.in_driver():
@@ -480,7 +495,9 @@ class Speaker:
                 log.warning("the machine was too busy to play without a gap",
                             extra={"event": "xrun", "device": "loudspeaker", "count": self.underruns})  # fmt: skip
             elif frames > 0:
-                self._played(block[: frames * 2], time.monotonic() + self._left_s(pcm) - frames / OUTPUT_RATE)
+                if self._witness is not None:
+                    sounds_at = time.monotonic() + self._left_s(pcm) - frames / OUTPUT_RATE
+                    self._witness.played(block[: frames * 2], sounds_at)
                 block = block[frames * 2 :]
 
     def _play_out(self, pcm: alsaaudio.PCM) -> bytes | None:

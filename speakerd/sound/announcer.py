@@ -14,6 +14,7 @@ from speakerd.sound import chimes
 from speakerd.sound.chimes import Chime
 from speakerd.sound.notices import Notice, sound_of
 from speakerd.sound.reply import Reply
+from speakerd.sound.volume import gain
 
 FRESH_S = 2.0
 """A chime answers something that was just done; later than this, nobody would know what it means."""
@@ -30,7 +31,7 @@ Say: TypeAlias = Callable[[Notice, str], bytes | None]
 
 
 class Announcer:
-    """Plays the speaker's own sounds where nothing else is heard, as loud as settings and the time of day want it.
+    """Plays the speaker's own sounds where nothing else is heard, as loud as the settings want them beside answers.
 
     All its methods are called in the event loop. Whoever knows the loudspeaker calls ``free`` when a sound has been
     played, when a turn ended, and when the loudspeaker works again; once too often does no harm.
@@ -144,24 +145,12 @@ class Announcer:
         self._play(self._say(notice, self._language) or chimes.unreachable())
 
     def _play(self, pcm: bytes, *, over_talk: bool = False) -> None:
-        """Queue a sound, as loud as this time of day allows."""
-        percent = self._sounds.volume
-        if self._quiet.are_on(self._now()):
-            percent = min(percent, self._quiet.volume)
-        if percent:
-            self._reply.add(softened(pcm, gain(percent)))
+        """Queue a sound, unless this time of day is for none."""
+        if self._quiet.volume or not self._quiet.are_on(self._now()):
+            self._reply.add(softened(pcm, gain(self._sounds.volume)))
             self._sounds_until = self._seconds() + len(pcm) / 2 / OUTPUT_RATE + ECHO_S
             if not over_talk:
                 self._heard_until = self._sounds_until
-
-
-def gain(percent: int) -> float:
-    """Return what to multiply samples with for a volume of 0 to 100 percent.
-
-    Half the percent sounds half as loud, which is 10 dB less: loudness grows with the 0.6th power of the pressure
-    (S. S. Stevens, "The Measurement of Loudness", Journal of the Acoustical Society of America 27, 1955, p. 815).
-    """
-    return float((percent / 100) ** (1 / 0.6))
 
 
 @functools.lru_cache(maxsize=8)

@@ -109,6 +109,11 @@ class Reply:
         return self._complete
 
     @property
+    def is_in_turn(self) -> bool:
+        """Whether sound of a turn came that is not over."""
+        return self._in_turn
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is queued; what the reader has in hand does not count."""
         return not self._queued

@@ -86,6 +86,11 @@ class VoiceGate:
         return self._is_open or self._settings.is_always_open
 
     @property
+    def is_always_open(self) -> bool:
+        """Whether all sound leaves."""
+        return self._settings.is_always_open
+
+    @property
     def quiet_ms(self) -> int:
         """For how long nobody has been heard; pauses between words count."""
         return self._quiet_ms

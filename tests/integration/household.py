@@ -118,7 +118,7 @@ def write_settings(path: Path, base_url: str | None, **sections: dict[str, objec
     """Write a settings file for the simulated card and this server."""
     merged: dict[str, dict[str, object]] = {
         "microphone": {"device": "mic"},
-        "speaker": {"device": "speaker"},
+        "speaker": {"device": "speaker", "volume": 100},
         # All that is said arrives as it was said, and what is played was said so by the model.
         "echo": {"mode": "off"},
         "listen": {"gate": "off"},

@@ -23,6 +23,7 @@ from speakerd.sound import alsa
 from speakerd.sound.alsa import Microphone, Speaker, open_pcm
 from speakerd.sound.devices import holders, why_not
 from speakerd.sound.reply import Reply
+from speakerd.sound.volume import Volume
 
 SETTINGS = Settings.model_validate({"microphone": {"device": "mic"}, "speaker": {"device": "speaker"}})
 
@@ -77,7 +78,7 @@ class Mouth:
         def note(playing: bool) -> None:
             self.playing.append((playing, time.monotonic()))
 
-        speaker = Speaker(settings.speaker, self.reply, note, self.reports.append)
+        speaker = Speaker(settings.speaker, self.reply, note, self.reports.append, Volume(lambda: 1.0))
         async with speaker.running():
             yield speaker
 

@@ -8,9 +8,10 @@ import pytest
 
 from speakerd.settings import QuietHours, Sounds
 from speakerd.sound import announcer, chimes
-from speakerd.sound.announcer import Announcer, gain
+from speakerd.sound.announcer import Announcer
 from speakerd.sound.notices import Notice
 from speakerd.sound.reply import BYTES_PER_MS, Reply
+from speakerd.sound.volume import gain
 
 SPOKEN = {notice: bytes([0, 10 + number]) * 24_000 for number, notice in enumerate(Notice)}
 """A second of sound for each notice, none like another."""
@@ -279,22 +280,6 @@ def test_the_volume_is_that_of_the_settings() -> None:
     assert level(kitchen.heard()) == pytest.approx(level(SPOKEN[Notice.KEY]) * gain(50), abs=1)
     kitchen.answers()
     assert kitchen.heard() == ANSWER
-
-
-def test_quiet_hours_are_soft() -> None:
-    """At night a chime is as loud as quiet hours allow, and by day as always."""
-    kitchen = Kitchen(quiet=QuietHours(begin="22:00", end="07:00", volume=20))
-    for hour, factor in ((12, 1.0), (23, gain(20)), (6, gain(20)), (7, 1.0)):
-        kitchen.clock = kitchen.clock.replace(hour=hour)
-        kitchen.announcer.chime(chimes.muted)
-        assert level(kitchen.heard()) == pytest.approx(level(chimes.muted()) * factor, abs=1)
-
-
-def test_quiet_hours_are_never_louder_than_the_day() -> None:
-    """Who set a low volume keeps it at night."""
-    kitchen = Kitchen(Sounds(volume=10), QuietHours(begin="00:00", end="23:59", volume=30))
-    kitchen.announcer.chime(chimes.muted)
-    assert level(kitchen.heard()) == pytest.approx(level(chimes.muted()) * gain(10), abs=1)
 
 
 def test_quiet_hours_can_be_silent() -> None:

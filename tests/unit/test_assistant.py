@@ -29,13 +29,16 @@ def loud() -> bytes:
 class Kitchen:
     """An assistant, and everything that it talks to."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: str = "off") -> None:
         self.reply = Reply(80)
         self.states: list[State] = []
         self.renewals: list[bool] = []
+        self.ducked: list[bool] = []
         self.sends = True
         self.hushed = 0
-        self.assistant = Assistant(self.reply, Settings.model_validate({"listen": {"gate": "off"}}))
+        self.sent: list[bytes] = []
+        self.ends = 0
+        self.assistant = Assistant(self.reply, Settings.model_validate({"listen": {"gate": gate}}))
         self.assistant.link = self
         self.assistant.speaker = self
         self.assistant.light = self
@@ -43,10 +46,12 @@ class Kitchen:
         self.assistant.went_up()
 
     def send(self, pcm: bytes) -> None:
+        self.sent.append(pcm)
         if self.sends:
             self.assistant.sound_left(len(pcm))
 
-    def end_sound(self) -> None: ...
+    def end_sound(self) -> None:
+        self.ends += 1
 
     def hush(self) -> None:
         self.hushed += 1
@@ -56,6 +61,9 @@ class Kitchen:
 
     def drop(self) -> int:
         return self.reply.cut()
+
+    def duck(self, *, ducked: bool) -> None:
+        self.ducked.append(ducked)
 
     def show(self, state: State) -> None:
         self.states.append(state)
@@ -411,4 +419,87 @@ async def test_what_a_person_must_do_is_said_at_once() -> None:
     """A key that is refused does not become good by waiting."""
     kitchen = Kitchen()
     kitchen.assistant.went_down(LinkError("x", code=401), Verdict(Next.PERSON, "check the key"))
+    assert not kitchen.reply.is_empty
+
+
+class Talk:
+    """A kitchen in which the speaker speaks, and what is heard over that."""
+
+    def __init__(self, kitchen: Kitchen) -> None:
+        self.kitchen = kitchen
+        self.heard = 0
+        kitchen.assistant.happened(Audio(bytes(480_000)))
+        kitchen.assistant.playing_changed(True)
+
+    def hears(self, ms: int, *, db: float = -60.0, probability: float = 0.0) -> None:
+        """Hear something over the answer, of which -60 dB are left."""
+        for _ in range(ms // 20):
+            self.heard += 1
+            pcm = self.heard.to_bytes(2, "little") * 320
+            self.kitchen.assistant.hear(Sound(pcm, probability, sounding=True, near_db=db, residual_db=-60.0))
+
+    def sent(self) -> list[int]:
+        """Return which periods left."""
+        return [int.from_bytes(pcm[:2], "little") for pcm in self.kitchen.sent]
+
+
+async def test_who_talks_over_the_answer_silences_it_at_once_and_loses_no_word() -> None:
+    """The loudspeaker stops before the server knows, and all since before the first sound leaves."""
+    kitchen = Kitchen("voice")
+    talk = Talk(kitchen)
+    talk.hears(2000)
+    talk.hears(200, db=-30, probability=0.9)
+    assert kitchen.ducked[0] is True
+    assert kitchen.reply.is_empty
+    talk.hears(100, db=-30, probability=0.9)
+    assert talk.sent() == list(range(talk.sent()[0], 116))
+    assert talk.sent()[0] <= 101 - 400 // 20
+    assert kitchen.assistant.turns.totals.interruptions == 1
+    kitchen.assistant.happened(Interrupted())
+    assert kitchen.assistant.turns.totals.interruptions == 1
+
+
+async def test_what_is_left_of_the_echo_never_leaves() -> None:
+    """However like a voice our own voice is, as long as it is no louder than expected."""
+    kitchen = Kitchen("voice")
+    talk = Talk(kitchen)
+    for _ in range(20):
+        talk.hears(900, db=-52)
+        talk.hears(100, db=-52, probability=0.9)
+    assert not kitchen.sent
+    assert not kitchen.ducked
+    assert not kitchen.reply.is_empty
+
+
+async def test_a_cough_lowers_the_voice_for_a_moment() -> None:
+    """Whoever coughs hears the rest of the answer."""
+    kitchen = Kitchen("voice")
+    talk = Talk(kitchen)
+    talk.hears(1000)
+    talk.hears(140, db=-20, probability=0.1)
+    talk.hears(1000)
+    assert kitchen.ducked == [True, False]
+    assert not kitchen.sent
+    assert not kitchen.reply.is_empty
+
+
+async def test_the_silence_behind_a_question_ends_with_the_answer() -> None:
+    """When the answer sounds the service has noticed the end: nothing more leaves."""
+    kitchen = Kitchen("voice")
+    kitchen.passes(1000)
+    kitchen.passes(800, noise=True)
+    kitchen.passes(700)
+    assert (len(kitchen.sent) > 60, kitchen.ends) == (True, 0)
+    Talk(kitchen)
+    sent = len(kitchen.sent)
+    kitchen.passes(700)
+    assert (len(kitchen.sent), kitchen.ends) == (sent, 1)
+
+
+async def test_with_an_open_gate_all_sound_leaves() -> None:
+    """Who wants the server alone to judge gets that."""
+    kitchen = Kitchen()
+    talk = Talk(kitchen)
+    talk.hears(1000, db=-30, probability=0.9)
+    assert talk.sent() == list(range(1, 51))
     assert not kitchen.reply.is_empty

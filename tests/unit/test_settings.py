@@ -233,7 +233,7 @@ class TestMistakes:
                 "1: quiet_hours.begin: expected text such as 22:00 or null, not",
             ),
             ("quiet_hours: {begin: 22:00}", "1: quiet_hours.begin: begin and end must both be set, or neither"),
-            ("echo: {mode: auto}", "1: echo.mode: expected off (the only choice), not the text 'auto'"),
+            ("echo: {mode: on}", "1: echo.mode: expected auto, cancel, half-duplex or off, not the text 'on'"),
             ("listen: {mode: wake}", "1: listen.mode: expected open (the only choice), not the text 'wake'"),
             ("listen: {gate: off, turns: local}", "1: listen.turns: turns: local needs gate: voice"),
             (

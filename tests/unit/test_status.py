@@ -26,6 +26,7 @@ from speakerd.sound.alsa import Microphone, Speaker
 from speakerd.sound.ear import Ear
 from speakerd.sound.level import LevelDetector
 from speakerd.sound.reply import Reply
+from speakerd.sound.volume import Volume
 from speakerd.status.page import render
 from speakerd.status.snapshot import Parts, snapshot, versions
 from speakerd.status.status import DeviceStatus, LinkStatus, ProcessStatus, Status
@@ -103,7 +104,9 @@ async def test_what_others_have_said_is_on_one_line_and_without_secrets() -> Non
     mute = Mute(MuteFile(None), microphone, assistant, muted=False)
     parts = Parts(
         settings=settings, assistant=assistant, link=link, handle=handle, microphone=microphone,
-        speaker=Speaker(settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed),
+        speaker=Speaker(
+            settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed, Volume(lambda: 1.0)
+        ),
         panel=Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched), started_at=0.0, made_at=0.0,
     )  # fmt: skip
     assert snapshot(parts).link.trouble == "no quota for (a secret), or anybody"

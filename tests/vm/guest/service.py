@@ -243,6 +243,27 @@ async def no_journal_stops_it(kitchen: Kitchen) -> str:
     return "muted without a journal, un-muted with one"
 
 
+async def its_ear_works_in_the_sandbox(kitchen: Kitchen) -> str:
+    """As it is delivered, with canceller and gate, it hears, and keeps what is only noise."""
+    await kitchen.at_home()
+    with _drop_in("echo: {mode: auto}\nlisten: {gate: voice}\n"):
+        pid, seen = await kitchen.pid(), len(kitchen.journal.entries)
+        await systemctl("reload", UNIT)
+        await kitchen.journal.until(after=seen, timeout=120, event="reloaded")
+        await kitchen.until_state("idle", 60)
+        await until(lambda: kitchen.microphone() != "closed", "the microphone", 120)
+        began = time.monotonic()
+        await asyncio.sleep(20)
+        assert await kitchen.pid() == pid, "it was started anew"
+        assert kitchen.octets_since(began) == 0
+        loaded = {Path(line.split()[-1]).name for line in Path(f"/proc/{pid}/maps").read_text().splitlines()[:-1]}
+        parts = [name for name in loaded if "silero" in name or "webrtc" in name]
+        assert len(parts) >= 2, sorted(loaded)
+        xruns = [entry for entry in kitchen.journal.entries[seen:] if entry.fields.get("event") == "xrun"]
+    await systemctl("reload", UNIT)
+    return f"20 s of noise, 0 bytes; {', '.join(sorted(parts))}; {len(xruns)} overruns"
+
+
 @contextlib.contextmanager
 def _drop_in(text: str) -> Iterator[Path]:
     file = DROP_INS / "90-scene.yaml"
@@ -260,6 +281,7 @@ SCENES = (
     bad_settings_stop_it_with_one_line,
     a_reload_keeps_the_mute_and_refuses_mistakes,
     the_sandbox_binds,
+    its_ear_works_in_the_sandbox,
     each_hang_is_ended,
     the_journal_answers_questions,
     it_tells_of_itself,

@@ -1,0 +1,167 @@
+"""Keeps our own voice out of what the microphone heard, by the means that works in this room.
+
+``cancel`` takes the echo out. Where that does not work, ``half-duplex`` hears nothing but what is far louder than the
+echo for as long as we speak. ``off`` leaves the sound as it is, for a microphone that cancels by itself. ``auto``
+begins with ``cancel`` and looks at what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from speakerd.sound.reference import RATE, Reference
+
+if TYPE_CHECKING:
+    from speakerd.sound.canceller import Canceller
+
+Mode: TypeAlias = Literal["cancel", "half-duplex", "off"]
+
+SOUNDING_DB = -60.0
+"""What is played softer than this (dB full scale) makes no echo worth the name."""
+
+REVERBERATION_S = 0.3
+"""A kitchen goes on sounding for so long, and a device holds back for some of that."""
+
+LATE = 10
+"""Periods (200 ms) in which the echo of one may arrive: sound has a way to go, in devices too."""
+
+LEARNT_S = 10.0
+"""So much of our voice is listened to before it is known what the room makes of it."""
+
+FAINT_DB = 3.0
+"""What stands no further above the room's noise is no echo."""
+
+LEAST_ERLE_DB = 12.0
+"""A canceller that takes out less (echo return loss enhancement) leaves enough to be taken for somebody."""
+
+_STEP_DB = 0.1  # a median follows so much in a period
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A period without our own voice, and what is known of it; levels in dB full scale."""
+
+    pcm: bytes
+    sounding: bool
+    """Whether our voice is in the room."""
+    near_db: float
+    """How loud it is without the echo."""
+    residual_db: float
+    """How loud it would be if nobody talked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is known of the room, in dB."""
+
+    return_db: float
+    """The echo, relative to what was played."""
+    erle_db: float
+    """How much of it is taken out (echo return loss enhancement)."""
+
+
+class Median:
+    """Follows the median of what it is told, slowly, whatever a few of the values are."""
+
+    def __init__(self, otherwise: float) -> None:
+        """Prepare; ``otherwise`` is taken for it before anything was told."""
+        self.value = otherwise
+        self._is_known = False
+
+    def take(self, value: float) -> None:
+        """Take a value."""
+        if not self._is_known:
+            self.value, self._is_known = value, True
+        self.value += _STEP_DB if value > self.value else -_STEP_DB
+
+
+class Echo:
+    """What the loudspeaker's thread tells, the microphone's thread uses."""
+
+    def __init__(
+        self,
+        mode: Mode | Literal["auto"],
+        margin_db: float,
+        make_canceller: Callable[[], Canceller],
+        decided: Callable[[Mode, Measured], None],
+    ) -> None:
+        """Prepare; ``decided`` is called in the microphone's thread when ``auto`` has chosen, and chooses anew."""
+        self._is_auto = mode == "auto"
+        self._is_decided = False
+        self._mode: Mode = "cancel" if mode == "auto" else mode
+        self._margin_db = margin_db
+        self._decided = decided
+        self._canceller = None if mode == "off" else make_canceller()
+        self._reference = Reference()
+        self._quiet_s = REVERBERATION_S
+        self._far_db = deque([-100.0], maxlen=LATE)
+        self._learnt_s = 0.0
+        self._noise = Median(-60.0)
+        self._return = Median(-10.0)  # the echo, relative to what was played
+        self._left = Median(-40.0)  # what is left of it
+        self._faint = Median(20.0)  # the echo above the noise
+
+    @property
+    def mode(self) -> Mode:
+        """What is done now."""
+        return self._mode
+
+    def played(self, pcm: bytes, sounds_at: float) -> None:
+        """Take what the loudspeaker got, 24 kHz mono S16_LE, and the time at which its first sample sounds."""
+        self._reference.played(pcm, sounds_at)
+
+    def cut(self, at: float) -> None:
+        """Learn that it fell silent."""
+        self._reference.cut(at)
+
+    def clean(self, pcm: bytes, captured_at: float) -> Cleaned:
+        """Take a period of the microphone, 16 kHz mono S16_LE, and the time of its first sample."""
+        far = self._reference.heard_at(captured_at, len(pcm) // 2)
+        self._far_db.append(level_db(far))
+        far_db, seconds = max(self._far_db), len(pcm) / 2 / RATE
+        self._quiet_s = 0.0 if far_db > SOUNDING_DB else self._quiet_s + seconds
+        sounding = self._quiet_s < REVERBERATION_S
+        cleaned = self._canceller.process(pcm, far) if self._canceller is not None else pcm
+        heard_db, left_db = level_db(pcm), level_db(cleaned)
+        self._learn(heard_db, left_db, far_db, seconds, sounding=sounding)
+        if self._mode == "half-duplex" and sounding:
+            residual_db = max(far_db + self._return.value, self._noise.value)
+            is_somebody = heard_db > residual_db + self._margin_db
+            return Cleaned(cleaned if is_somebody else bytes(len(pcm)), sounding, heard_db, residual_db)
+        if self._mode == "off":
+            return Cleaned(pcm, sounding, heard_db, max(self._noise.value, far_db + self._return.value))
+        return Cleaned(cleaned, sounding, left_db, max(self._noise.value, far_db + self._left.value))
+
+    def _learn(self, heard_db: float, left_db: float, far_db: float, seconds: float, *, sounding: bool) -> None:
+        if not sounding:
+            self._noise.take(heard_db)
+        elif far_db > SOUNDING_DB + 20:
+            self._return.take(heard_db - far_db)
+            self._left.take(left_db - far_db)
+            self._faint.take(heard_db - self._noise.value)
+            self._learnt_s += seconds
+            if self._is_auto and self._learnt_s >= LEARNT_S:
+                self._learnt_s = 0.0
+                self._decide()
+
+    def _decide(self) -> None:
+        measured = Measured(self._return.value, self._return.value - self._left.value)
+        mode: Mode = "cancel"
+        if self._faint.value < FAINT_DB:
+            mode = "off"
+        elif measured.erle_db < LEAST_ERLE_DB:
+            mode = "half-duplex"
+        if mode != self._mode or not self._is_decided:
+            self._mode, self._is_decided = mode, True
+            self._decided(mode, measured)
+
+
+def level_db(pcm: bytes) -> float:
+    """Return the level of S16_LE sound, root mean square in dB relative to full scale; -100 for silence."""
+    samples = np.frombuffer(pcm, np.int16).astype(np.float32)
+    return float(10 * np.log10(np.dot(samples, samples) / max(len(samples), 1) / 2**30 + 1e-10))
