@@ -194,8 +194,9 @@ class Microphone(Generic[Heard]):
     ) -> None:
         """Prepare; ``hear`` and ``report`` are called in the event loop that runs now.
 
-        In the thread, ``ear`` is called before the device is opened; what it returns takes each period, and the
-        time.monotonic() at which its first sample was captured, and gives what ``hear`` gets.
+        In the thread, ``ear`` is called before the device is opened, and each time that sound begins; what it returns
+        takes each period and the time.monotonic() at which its first sample was captured, or somewhat later, and
+        gives what ``hear`` gets.
         """
         self._settings = settings
         self._ear = ear
@@ -289,23 +290,24 @@ class Microphone(Generic[Heard]):
     def _use_device(self) -> None:
         settings = self._settings
         period = INPUT_RATE * settings.period_ms // 1000
-        listen = self._ear()
+        self._ear()  # what it loads takes longer than an open device waits
         with self._owner.in_driver():
             pcm = open_pcm(
                 alsaaudio.PCM_CAPTURE, settings.device, INPUT_RATE, settings.channels, period, CAPTURE_BUFFER_PERIODS
             )
             try:
                 self._substream = _substream(pcm)
-                self._listen(pcm, period, listen)
+                self._listen(pcm, period)
             except alsaaudio.ALSAAudioError as error:
                 raise HardwareError(f"the microphone went away: {error}") from error
             finally:
                 self._owner.enters_driver()
                 _close(pcm)
 
-    def _listen(self, pcm: alsaaudio.PCM, period: int, listen: Callable[[bytes, float], Heard]) -> None:
+    def _listen(self, pcm: alsaaudio.PCM, period: int) -> None:
         step, octets = self._settings.channels, period * 2
         pace, pending, works = _Pace(), b"", False
+        listen = self._ear()
         while self._wanted.is_set() and not self._owner.stopping.is_set():
             self._owner.enters_driver()
             frames, data = pcm.read()
@@ -313,6 +315,7 @@ class Microphone(Generic[Heard]):
                 self.overruns += 1
                 log.warning("the machine was too busy to hear everything: some sound was lost",
                             extra={"event": "xrun", "device": "microphone", "count": self.overruns})  # fmt: skip
+                listen = self._ear()
                 continue
             if pace.is_real(frames) and (not works or self._is_silent):
                 works, self._is_silent = True, False
@@ -323,8 +326,9 @@ class Microphone(Generic[Heard]):
             pending += data
             now = time.monotonic()
             while len(pending) >= octets:
-                waiting = max(pcm.avail(), 0) + len(pending) // 2
-                self._owner.call(self._hear, listen(pending[:octets], now - waiting / INPUT_RATE))
+                # What waits in the device is not asked for: alsa-lib crashes when a plugin has just run over.
+                captured_at = now - len(pending) / 2 / INPUT_RATE
+                self._owner.call(self._hear, listen(pending[:octets], captured_at))
                 pending = pending[octets:]
 
 
@@ -391,6 +395,7 @@ class Speaker:
         self._lock = threading.Lock()
         self._sounding: alsaaudio.PCM | None = None  # the open device while it plays; under _lock
         self._buffer_frames = 0
+        self._sounds_until = 0.0  # when the device has played what it took
         self.underruns = 0
 
     @contextlib.asynccontextmanager
@@ -467,6 +472,7 @@ class Speaker:
         """Play from this block on, until the queue and then the device are empty, or until a cut."""
         with self._lock:
             self._sounding = pcm
+        self._sounds_until = 0.0
         self._owner.call(self._playing, True)
         try:
             while block is not None:
@@ -494,11 +500,18 @@ class Speaker:
                 self.underruns += 1  # nothing of the block was taken
                 log.warning("the machine was too busy to play without a gap",
                             extra={"event": "xrun", "device": "loudspeaker", "count": self.underruns})  # fmt: skip
+                self._sounds_until = 0.0
             elif frames > 0:
-                if self._witness is not None:
-                    sounds_at = time.monotonic() + self._left_s(pcm) - frames / OUTPUT_RATE
-                    self._witness.played(block[: frames * 2], sounds_at)
+                self._account_for(block[: frames * 2])
                 block = block[frames * 2 :]
+
+    def _account_for(self, block: bytes) -> None:
+        """Tell the witness what the device took: it sounds behind what it had before, or at once if that is over."""
+        now = time.monotonic()
+        begins = min(max(self._sounds_until, now), now + self._buffer_frames / OUTPUT_RATE)
+        self._sounds_until = begins + len(block) / 2 / OUTPUT_RATE
+        if self._witness is not None:
+            self._witness.played(block, begins)
 
     def _play_out(self, pcm: alsaaudio.PCM) -> bytes | None:
         """Wait until the device has played all it has; return sound that came meanwhile, which goes on seamlessly."""

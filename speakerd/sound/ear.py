@@ -48,6 +48,8 @@ class Ear:
             self._detector = self._make_detector()
             self._echo = self._make_echo() if self._make_echo else None
         self._detector.reset()
+        if self._echo is not None:
+            self._echo.lost()
         hear, echo = self._detector.hear, self._echo
 
         def listen(pcm: bytes, captured_at: float) -> Sound:

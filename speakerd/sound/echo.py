@@ -119,6 +119,10 @@ class Echo:
         """Learn that it fell silent."""
         self._reference.cut(at)
 
+    def lost(self) -> None:
+        """Learn that the microphone lost sound, or begins."""
+        self._reference.lost()
+
     def clean(self, pcm: bytes, captured_at: float) -> Cleaned:
         """Take a period of the microphone, 16 kHz mono S16_LE, and the time of its first sample."""
         far = self._reference.heard_at(captured_at, len(pcm) // 2)

@@ -1,12 +1,13 @@
 """What the loudspeaker played, and when: what the canceller compares the microphone with.
 
 Both devices count samples by clocks of their own, and say at what time a sample was, a little wrongly each time. Here
-all time is samples of 16 kHz by the clock of the machine. A stream follows its own count, and slips by whole samples
-where the times say for long that its clock is another one; it jumps where they say that it has paused.
+all time is samples of 16 kHz by the clock of the machine. A stream follows its own count, and is moved by a sample
+now and then where the times say that its clock is another one; it begins anew where they say that it has paused.
 """
 
 import math
 import threading
+from collections import deque
 
 import numpy as np
 import soxr
@@ -17,50 +18,52 @@ PLAYED_RATE = 24_000
 KEPT = 1 << 16
 """Samples, four seconds: more than a device holds, and more than an echo lasts."""
 
-JUMP = RATE * 200 // 1000
-"""Samples: who is so far off has paused, or was held up."""
+GAP = RATE * 20 // 1000
+"""Samples: a loudspeaker that sounds so much later than it should has run dry."""
 
-SLIP = RATE * 20 // 1000
-"""Samples: who is so far off for some blocks has lost or gained sound, as devices do that run over or dry."""
+STALL = RATE * 500 // 1000
+"""Samples: a microphone whose sound is taken so much later than it should has lost some; it holds less than that."""
 
-SLIPS = 3
-"""So many blocks in a row must be that far off: a machine that is busy looks at its clock late."""
+SEEN = 50
+"""Blocks, a second: the earliest of their times is right, for a machine that is busy only looks at its clock late."""
 
-_SMOOTH = 0.02
-"""The share of a new time in the mean: one is wrong by milliseconds, a clock by a sample in three hundred blocks."""
+STEP = 4
+"""Blocks for each sample that a stream is moved by: enough for clocks that differ by 700 millionths."""
 
 
 class Track:
     """Where the blocks of a stream lie, in samples of the machine's clock."""
 
-    def __init__(self) -> None:
-        """Prepare for a stream."""
+    def __init__(self, gap: int) -> None:
+        """Prepare for a stream that begins anew when it is so many samples off."""
+        self._gap = gap
         self._next: int | None = None
-        self._error = 0.0
-        self._slips = 0
+        self._off: deque[float] = deque(maxlen=SEEN)
+        self._blocks = 0
 
     def place(self, at: float, samples: float) -> tuple[int, bool]:
         """Take the time of a block's first sample; return where it lies, and whether the stream begins anew there."""
         target = at * RATE
-        jumped = self._next is None or self._is_off(target - self._next)
-        if jumped:
-            self._next, self._error, self._slips = round(target), 0.0, 0
+        is_new = self._next is None or abs(target - self._next) > self._gap
+        if is_new:
+            self._next = round(target)
+            self._off.clear()
         assert self._next is not None
-        if abs(target - self._next) <= SLIP:  # a time that is that wrong says nothing about the clock
-            self._error += (target - self._next - self._error) * _SMOOTH
         place = self._next
-        step = 0 if abs(self._error) < 1 else int(math.copysign(1, self._error))
-        self._error -= step
-        self._next += round(samples) + step
-        return place, jumped
+        if len(self._off) < SEEN and target < place:
+            place = round(target)  # the first times were late, too
+        self._off.append(target - place)
+        self._blocks += 1
+        off = min(self._off) if self._blocks % STEP == 0 else 0.0
+        step = int(math.copysign(1, off)) if abs(off) >= 1 else 0
+        if step:
+            self._off = deque((seen - step for seen in self._off), SEEN)
+        self._next = place + round(samples) + step
+        return place, is_new
 
     def end(self) -> None:
         """Learn that the stream ended."""
         self._next = None
-
-    def _is_off(self, off: float) -> bool:
-        self._slips = self._slips + 1 if abs(off) > SLIP else 0
-        return abs(off) > JUMP or self._slips >= SLIPS
 
 
 class Reference:
@@ -71,8 +74,8 @@ class Reference:
         self._lock = threading.Lock()
         self._ring = np.zeros(KEPT, np.int16)
         self._end = 0  # behind the last sample that is known; what follows is silence
-        self._played = Track()
-        self._heard = Track()
+        self._played = Track(GAP)
+        self._heard = Track(STALL)
         self._stream = self._new_stream()
         self._write_at = 0
 
@@ -92,6 +95,10 @@ class Reference:
             self._end = min(self._end, round(at * RATE))
             self._stream, self._write_at = self._new_stream(), self._end
             self._played.end()
+
+    def lost(self) -> None:
+        """Learn that the microphone lost sound, or begins."""
+        self._heard.end()
 
     def heard_at(self, captured_at: float, samples: int) -> bytes:
         """Return what sounded while a period was captured that began at this time; silence where nothing did."""
