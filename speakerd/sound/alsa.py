@@ -326,7 +326,7 @@ class Microphone(Generic[Heard]):
             pending += data
             now = time.monotonic()
             while len(pending) >= octets:
-                # What waits in the device is not asked for: alsa-lib crashes when a plugin has just run over.
+                # What waits in the device is not asked for: snd_pcm_avail was seen to crash behind an overrun.
                 captured_at = now - len(pending) / 2 / INPUT_RATE
                 self._owner.call(self._hear, listen(pending[:octets], captured_at))
                 pending = pending[octets:]
@@ -515,7 +515,7 @@ class Speaker:
 
     def _play_out(self, pcm: alsaaudio.PCM) -> bytes | None:
         """Wait until the device has played all it has; return sound that came meanwhile, which goes on seamlessly."""
-        while (left := self._left_s(pcm)) > self._period_s:
+        while (left := self._sounds_until - time.monotonic()) > self._period_s:
             block = self._reply.more(wait=left - self._period_s)
             if block is not None or self._reply.is_stale() or self._owner.stopping.is_set():
                 return block
@@ -523,11 +523,6 @@ class Speaker:
         with contextlib.suppress(alsaaudio.ALSAAudioError), self._owner.in_driver():
             pcm.drain()
         return None
-
-    def _left_s(self, pcm: alsaaudio.PCM) -> float:
-        """Return for how many seconds the device will go on sounding without more."""
-        free = pcm.avail()
-        return (self._buffer_frames - free) / OUTPUT_RATE if free >= 0 else 0.0
 
 
 def _substream(pcm: alsaaudio.PCM) -> Substream:
