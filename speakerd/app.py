@@ -210,7 +210,10 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
         speaker=speaker, panel=panel, started_at=memory.started_at, made_at=time.monotonic(),
     )  # fmt: skip
     control = _control(parts, mute)
-    async with panel.running(), speaker.running(), microphone.running(), control.listening():
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(ear.close)
+        for running in (panel.running, speaker.running, microphone.running, control.listening):
+            await stack.enter_async_context(running())
         if muted:
             _tell_how_to_unmute(settings, memory)
         assistant.started()

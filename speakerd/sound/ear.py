@@ -62,6 +62,10 @@ class Ear:
 
         return listen
 
+    def close(self) -> None:
+        """Let go of what was loaded: some of it complains on stderr when the process ends before it."""
+        self._detector = self._echo = None
+
     def played(self, pcm: bytes, sounds_at: float) -> None:
         """Learn what the loudspeaker plays: see ``alsa.Witness``."""
         if self._echo is not None:

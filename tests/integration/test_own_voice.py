@@ -93,6 +93,8 @@ async def test_it_does_not_answer_itself(tmp_path: Path, room: str) -> None:
         (told,) = (entry for entry in here.daemon.journal if entry.get("event") == "echo")
         assert told["mode"] == "cancel"
         assert told["erle_db"] > 30
+        await here.daemon.stop()
+        assert [line for line in here.daemon.lines if not line.startswith("{")] == []
 
 
 async def test_without_any_means_it_does(tmp_path: Path) -> None:
