@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak check bench notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak check bench bench-room notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -49,6 +49,9 @@ check: $(READY)  ## style and types
 
 bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, writes bench-out/bench.json
 	$(BIN)/python -m bench --output bench-out
+
+bench-room: $(READY)  ## echo, interruptions and silence in four simulated kitchens: half an hour each (more than an hour in all)
+	$(BIN)/python -m bench.room --output bench-out/room $(ROOM)
 
 # Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
 $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
