@@ -197,7 +197,8 @@ class Assistant:
         if self._gate.is_always_open:
             return self._gate.hear(sound.pcm, sound.probability)
         over_us = sound.sounding and not self._gate.is_open
-        step = self._gate.hear(sound.pcm, 0.0 if over_us else sound.probability)
+        heard = (sound.words or sound.pcm, 0.0) if over_us else (sound.pcm, sound.probability)
+        step = self._gate.hear(*heard)
         match self._barge_in.hear(
             sounding=over_us, near_db=sound.near_db, residual_db=sound.residual_db, probability=sound.probability
         ):

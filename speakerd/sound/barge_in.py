@@ -13,8 +13,9 @@ LIKELY = 0.5
 SURE = 0.9
 """It surely is one from this on."""
 
-SURE_MS = 60
-"""So long in all it must surely be a voice: some coughs are likely one, and surely so only for shorter."""
+SURE_MS = 140
+"""So long in all it must surely be a voice: coughs end in a vowel, but mostly in a shorter one. Of 40 coughs in two
+simulated kitchens 13 and 8 stopped it with 60 ms, and 3 with 140. Meanwhile no word is lost, for all is kept."""
 
 ALONE_MS = 200
 """So much voice is believed without any rise in level: no residual echo of four rooms was taken for it that long."""

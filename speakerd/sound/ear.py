@@ -31,6 +31,9 @@ class Sound:
     residual_db: float = -100.0
     """How loud it would be if nobody talked."""
 
+    words: bytes | None = None
+    """What is kept of it for the case that somebody talks over us, where that is more than ``pcm``."""
+
 
 class Ear:
     """Listens to the room, and knows what the loudspeaker plays into it."""
@@ -57,8 +60,13 @@ class Ear:
                 return Sound(pcm, hear(pcm))
             cleaned = echo.clean(pcm, captured_at)
             return Sound(
-                cleaned.pcm, hear(cleaned.pcm), cleaned.sounding, cleaned.near_db, cleaned.residual_db
-            )  # fmt: skip
+                cleaned.pcm,
+                hear(cleaned.pcm),
+                cleaned.sounding,
+                cleaned.near_db,
+                cleaned.residual_db,
+                cleaned.words,
+            )
 
         return listen
 

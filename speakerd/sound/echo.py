@@ -36,6 +36,12 @@ LEARNT_S = 10.0
 FAINT_DB = 3.0
 """What stands no further above the room's noise is no echo."""
 
+SPARED_DB = 12.0
+"""A canceller takes 30 dB and more off the first syllable of who talks over us; no more than this is meant."""
+
+LOUDEST = 0.95
+"""So much of the echo is softer than what is taken for its loudest; what is louder is not the echo alone."""
+
 LEAST_ERLE_DB = 12.0
 """A canceller that takes out less (echo return loss enhancement) leaves enough to be taken for somebody."""
 
@@ -53,6 +59,8 @@ class Cleaned:
     """How loud it is without the echo."""
     residual_db: float
     """How loud it would be if nobody talked."""
+    words: bytes | None = None
+    """What to keep of it for whoever is to understand it, where that is more than ``pcm``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +73,20 @@ class Measured:
     """How much of it is taken out (echo return loss enhancement)."""
 
 
-class Median:
-    """Follows the median of what it is told, slowly, whatever a few of the values are."""
+class Quantile:
+    """Follows what so many of the values it is told stay below, slowly, whatever a few of them are."""
 
-    def __init__(self, otherwise: float) -> None:
-        """Prepare; ``otherwise`` is taken for it before anything was told."""
+    def __init__(self, otherwise: float, share: float = 0.5) -> None:
+        """Prepare; ``otherwise`` is taken for it before anything was told, and a half makes it the median."""
         self.value = otherwise
+        self._up, self._down = 2 * share * _STEP_DB, 2 * (1 - share) * _STEP_DB
         self._is_known = False
 
     def take(self, value: float) -> None:
         """Take a value."""
         if not self._is_known:
             self.value, self._is_known = value, True
-        self.value += _STEP_DB if value > self.value else -_STEP_DB
+        self.value += self._up if value > self.value else -self._down
 
 
 class Echo:
@@ -101,10 +110,11 @@ class Echo:
         self._quiet_s = REVERBERATION_S
         self._far_db = deque([-100.0], maxlen=LATE)
         self._learnt_s = 0.0
-        self._noise = Median(-60.0)
-        self._return = Median(-10.0)  # the echo, relative to what was played
-        self._left = Median(-40.0)  # what is left of it
-        self._faint = Median(20.0)  # the echo above the noise
+        self._noise = Quantile(-60.0)
+        self._return = Quantile(-10.0)  # the echo, relative to what was played
+        self._loudest = Quantile(0.0, LOUDEST)  # of the same
+        self._left = Quantile(-40.0)  # what is left of it
+        self._faint = Quantile(20.0)  # the echo above the noise
 
     @property
     def mode(self) -> Mode:
@@ -139,13 +149,16 @@ class Echo:
             return Cleaned(cleaned if is_somebody else bytes(len(pcm)), sounding, heard_db, residual_db)
         if self._mode == "off":
             return Cleaned(pcm, sounding, heard_db, max(self._noise.value, far_db + self._return.value))
-        return Cleaned(cleaned, sounding, left_db, max(self._noise.value, far_db + self._left.value))
+        is_above = heard_db > far_db + self._loudest.value
+        words = _mixed(cleaned, pcm) if sounding and is_above and left_db < heard_db - SPARED_DB else None
+        return Cleaned(cleaned, sounding, left_db, max(self._noise.value, far_db + self._left.value), words)
 
     def _learn(self, heard_db: float, left_db: float, far_db: float, seconds: float, *, sounding: bool) -> None:
         if not sounding:
             self._noise.take(heard_db)
         elif far_db > SOUNDING_DB + 20:
             self._return.take(heard_db - far_db)
+            self._loudest.take(heard_db - far_db)
             self._left.take(left_db - far_db)
             self._faint.take(heard_db - self._noise.value)
             self._learnt_s += seconds
@@ -163,6 +176,12 @@ class Echo:
         if mode != self._mode or not self._is_decided:
             self._mode, self._is_decided = mode, True
             self._decided(mode, measured)
+
+
+def _mixed(cleaned: bytes, heard: bytes) -> bytes:
+    """Return a cleaned period with what was heard beneath it, softened."""
+    both = np.frombuffer(cleaned, np.int16) + np.frombuffer(heard, np.int16) * 10 ** (-SPARED_DB / 20)
+    return both.clip(-32768, 32767).astype(np.int16).tobytes()
 
 
 def level_db(pcm: bytes) -> float:

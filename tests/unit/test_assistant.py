@@ -459,6 +459,18 @@ async def test_who_talks_over_the_answer_silences_it_at_once_and_loses_no_word()
     assert kitchen.assistant.turns.totals.interruptions == 1
 
 
+async def test_what_they_said_before_it_was_noticed_leaves_as_it_was_kept() -> None:
+    """Where the canceller took their first syllable for echo, the sound that still has it goes out."""
+    kitchen = Kitchen("voice")
+    talk = Talk(kitchen)
+    talk.hears(2000)
+    kept = b"\x01\x10" * 320
+    for _ in range(15):
+        kitchen.assistant.hear(Sound(bytes(640), 0.95, sounding=True, near_db=-30, residual_db=-60.0, words=kept))
+    assert kept in kitchen.sent
+    assert kitchen.sent[-1] == bytes(640)  # from then on it is cleaned as ever
+
+
 async def test_what_is_left_of_the_echo_never_leaves() -> None:
     """However like a voice our own voice is, as long as it is no louder than expected."""
     kitchen = Kitchen("voice")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from speakerd.simulate.noises import RATE, Random, Sound, clink, cough, pink, thud
-from speakerd.sound.barge_in import ALONE_MS, PATIENCE_MS, QUIET_MS, Action, BargeIn
+from speakerd.sound.barge_in import ALONE_MS, PATIENCE_MS, QUIET_MS, SURE_MS, Action, BargeIn
 from speakerd.sound.level import level_db
 from speakerd.sound.voice import make_detector
 
@@ -54,11 +54,11 @@ def test_the_echo_alone_changes_nothing() -> None:
 
 
 def test_a_voice_over_the_loudspeaker_stops_it() -> None:
-    """It lowers its voice within 60 ms and is silent within 100, without asking the server."""
+    """It lowers its voice within 60 ms and is silent when it is sure, without asking the server."""
     room = Room()
     room.passes(1000)
     room.somebody_talks(500)
-    assert room.told == [(1060, Action.DUCK), (1100, Action.STOP)]
+    assert room.told == [(1060, Action.DUCK), (1000 + SURE_MS, Action.STOP)]
 
 
 def test_a_voice_that_is_recognised_late_stops_it_too() -> None:
@@ -66,7 +66,7 @@ def test_a_voice_that_is_recognised_late_stops_it_too() -> None:
     room = Room()
     room.clatters(300)
     room.somebody_talks(500)
-    assert room.told == [(60, Action.DUCK), (400, Action.STOP)]
+    assert room.told == [(60, Action.DUCK), (300 + SURE_MS, Action.STOP)]
 
 
 @pytest.mark.parametrize("ms", [60, 100, 200])
@@ -135,9 +135,9 @@ def test_it_stops_once() -> None:
     room = Room()
     room.somebody_talks(2000)
     room.falls_silent()
-    assert room.told == [(60, Action.DUCK), (100, Action.STOP)]
-    room.somebody_talks(100)
-    assert room.told[2:] == [(2080, Action.DUCK), (2120, Action.STOP)]
+    assert room.told == [(60, Action.DUCK), (SURE_MS, Action.STOP)]
+    room.somebody_talks(SURE_MS)
+    assert room.told[2:] == [(2080, Action.DUCK), (2020 + SURE_MS, Action.STOP)]
 
 
 def test_while_the_loudspeaker_is_silent_there_is_nothing_to_interrupt() -> None:
@@ -154,9 +154,9 @@ def test_it_knows_since_when_somebody_talks() -> None:
     room.passes(1000)
     assert room.judge.since_ms == 0
     room.clatters(200)
-    room.somebody_talks(100)
-    assert room.told[-1] == (1300, Action.STOP)
-    assert room.judge.since_ms == 300
+    room.somebody_talks(SURE_MS)
+    assert room.told[-1] == (1200 + SURE_MS, Action.STOP)
+    assert room.judge.since_ms == 200 + SURE_MS
 
 
 @pytest.mark.parametrize("make", [clink, thud])

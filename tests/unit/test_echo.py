@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import soxr
 
+from bench.room_measure import onset_s, share_told
 from speakerd.errors import SpeakerdError
 from speakerd.simulate.acoustics import ROOMS, Room, Talk
 from speakerd.simulate.levels import as_sound, at_level, level_db
@@ -91,6 +92,25 @@ def test_somebody_who_talks_over_us_stands_out() -> None:
     alone, both = cleaned[200:390], cleaned[425:500]
     assert sum(period.near_db > period.residual_db + 10 for period in alone) < len(alone) * 0.05
     assert sum(period.near_db > period.residual_db + 10 for period in both) > len(both) * 0.5
+
+
+@pytest.mark.parametrize("name", "CD")
+def test_the_first_syllable_of_who_talks_over_us_is_kept(name: str) -> None:
+    """A canceller that takes it for echo at first leaves no hole in what they say."""
+    house, said, talk = House(ROOMS[name]), answer(14), recording("cards/003.wav")
+    talk = at_level(talk, ROOMS[name].echo_db(said) + 6)
+    periods = house.speak(said, Talk(8.0, talk))[round((8.0 + onset_s(talk)) * 50) :][: len(talk) // 320 - 10]
+    kept = as_sound(b"".join(period.words or period.pcm for period in periods))
+    cleaned = as_sound(b"".join(period.pcm for period in periods))
+    assert share_told(talk, cleaned) < 0.95
+    assert share_told(talk, kept) > 0.97
+
+
+@pytest.mark.parametrize("name", "ABCD")
+def test_our_own_voice_alone_is_not_taken_for_words(name: str) -> None:
+    """Only its loudest moments are kept for the case that somebody talks."""
+    periods = House(ROOMS[name]).speak(answer(12))[150:]
+    assert sum(period.words is not None for period in periods) < len(periods) * 0.25
 
 
 @pytest.mark.parametrize(
