@@ -10,7 +10,7 @@ from tests.faults.scenario import Moment
 
 ANY = (Moment.IDLE, Moment.MID_UTTERANCE, Moment.THINKING, Moment.MID_REPLY)
 
-WORLD = frozenset({"black_hole", "unplugged", "stopped", "slow"})
+WORLD = frozenset({"black_hole", "unplugged", "no_card", "stopped", "slow"})
 """What goes wrong around the daemon; everything else is the stand-in's (``speakerd.simulate.script.Do``)."""
 
 
@@ -53,7 +53,9 @@ MISDEEDS = (
     Misdeed("outage, short", "refuse", seconds=(1, 5), dead=True),
     Misdeed("outage, long", "refuse", seconds=(5, 20), dead=True),
     Misdeed("black hole", "black_hole", seconds=(0.3, 20), dead=True),
-    Misdeed("cable unplugged", "unplugged", seconds=(1, 20), dead=True),
+    Misdeed("network cable unplugged", "unplugged", seconds=(1, 20), dead=True),
+    # What is said to a card that is not there is lost, and an answer that comes meanwhile is not said later.
+    Misdeed("sound card unplugged", "no_card", seconds=(0.3, 10), moments=(Moment.IDLE, Moment.MID_REPLY), dead=True),
     Misdeed("slow line", "slow", seconds=(5, 15)),
     Misdeed("server reads nothing", "stop_reading", seconds=(0.3, 10)),
     Misdeed("server frozen", "freeze", seconds=(0.3, 10)),

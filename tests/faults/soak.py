@@ -136,7 +136,7 @@ class Soak:
             await self._quiet()
         except (AssertionError, TimeoutError) as error:
             this.problems.append((str(error) or "it hung").splitlines()[0])
-        self._close_account(this, utterance, dead=misdeed is not None and misdeed.dead)
+        self._close_account(this, utterance, misdeed)
 
     def _plan(self, number: int, misdeed: Misdeed | None) -> Round:
         if misdeed is None:
@@ -144,7 +144,8 @@ class Soak:
         moment = self._chance.choice(misdeed.moments)
         seconds = self._chance.uniform(*misdeed.seconds) if misdeed.seconds else None
         # What is said to a stopped process is lost in the card, as what is said to a speaker that is switched off.
-        after = moment is Moment.IDLE and (misdeed.verb == "stopped" or self._chance.random() < 0.5)
+        is_deaf = misdeed.verb in {"stopped", "no_card"}
+        after = moment is Moment.IDLE and (is_deaf or self._chance.random() < 0.5)
         return Round(number, misdeed.name, moment, seconds, after)
 
     async def _play(self, this: Round, misdeed: Misdeed | None, utterance: Utterance) -> None:
@@ -157,6 +158,7 @@ class Soak:
             if this.after:
                 await going
                 await until(self._is_up, "a connection", ANSWER_S)
+                await until(lambda: not self._away(), "both devices", ANSWER_S)
             else:
                 await asyncio.sleep(self._chance.uniform(0.0, 2.0))
             spoken = self._say(utterance)
@@ -209,6 +211,10 @@ class Soak:
                 self._network.unplug()
                 await asyncio.sleep(seconds)
                 self._network.plug()
+            case "no_card":
+                self._home.card.unplug()
+                await asyncio.sleep(seconds)
+                self._home.card.replug()
             case "stopped":
                 self._home.daemon.process.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(seconds)
@@ -239,8 +245,8 @@ class Soak:
                 since = time.monotonic()
             assert since < deadline, f"it does not become idle: {self._home.daemon.states[-5:]}"
 
-    def _close_account(self, this: Round, utterance: Utterance, *, dead: bool) -> None:
-        """Note what became of every word, and of the connection."""
+    def _close_account(self, this: Round, utterance: Utterance, misdeed: Misdeed | None) -> None:
+        """Note what became of every word, and of what went down: the connection, or the sound card."""
         self._home.live.ledger.flush()
         events = [WireEvent(**json.loads(line)) for line in self._events.more().splitlines()]
         self._report.dials += [event.at for event in events if event.kind in {"open", "refused"}]
@@ -256,11 +262,13 @@ class Soak:
         if heard := [other.number for other in others if other.answer_start in self._played]:
             this.problems.append(f"answers to other questions were heard: {heard}")
         self._report.rotations += [entry["seconds"] for entry in entries if entry.get("event") == "link-rotated"]
-        since = this.over if dead else this.at
-        went_down = any(entry.get("event") == "link-lost" for entry in entries)
-        ups = [entry["monotonic"] for entry in entries if entry.get("event") in UP and entry["monotonic"] > since]
+        since = this.over if misdeed and misdeed.dead else this.at
+        is_card = misdeed is not None and misdeed.verb == "no_card"
+        downs, backs = ({"device-lost"}, {"device-back"}) if is_card else ({"link-lost"}, UP)
+        went_down = any(entry.get("event") in downs for entry in entries)
+        ups = [entry["monotonic"] for entry in entries if entry.get("event") in backs and entry["monotonic"] > since]
         if since and went_down and ups:
-            this.recovered = ups[0] - since
+            this.recovered = (ups[-1] if is_card else ups[0]) - since
 
     def _count(self, utterance: Utterance) -> int:
         """Return how often the answer to an utterance was begun to be heard in this round."""
@@ -273,6 +281,15 @@ class Soak:
 
     def _is_up(self) -> bool:
         return self._home.daemon.states[-1:] not in (["offline"], ["connecting"], ["error"])
+
+    def _away(self) -> set[str]:
+        """Return which sound devices are away, as its journal tells."""
+        told = [entry for entry in self._home.daemon.journal if entry.get("event") in {"device-lost", "device-back"}]
+        return {
+            entry["device"]
+            for entry in {entry["device"]: entry for entry in told}.values()
+            if entry["event"] == "device-lost"
+        }
 
     def _is_dead(self) -> bool:
         return self._home.daemon.process.returncode is not None
