@@ -207,7 +207,7 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
     assistant.turns.xruns = lambda: microphone.overruns + speaker.underruns
     parts = Parts(
         settings=settings, assistant=assistant, link=link, handle=memory.handle, microphone=microphone,
-        speaker=speaker, panel=panel, started_at=memory.started_at, made_at=time.monotonic(),
+        speaker=speaker, ear=ear, panel=panel, started_at=memory.started_at, made_at=time.monotonic(),
     )  # fmt: skip
     control = _control(parts, mute)
     async with contextlib.AsyncExitStack() as stack:

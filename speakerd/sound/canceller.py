@@ -70,7 +70,11 @@ class _PyWebRtc:
 
 
 class _LiveKit:
-    """The canceller of livekit, which takes 10 ms at a time and works in place."""
+    """The canceller of livekit, which takes 10 ms at a time and works in place.
+
+    In the simulated kitchens it takes out 58 to 61 dB of the echo where nobody else talks, 7 to 11 dB more than the
+    other one. Its package takes 30 MB instead of 1, and brings all of a video call along.
+    """
 
     def __init__(self, high_pass: bool, noise_suppression: bool, auto_gain: bool) -> None:
         from livekit import rtc

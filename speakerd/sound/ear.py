@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from speakerd.sound.voice import Detector
 
 if TYPE_CHECKING:
-    from speakerd.sound.echo import Echo
+    from speakerd.sound.echo import Echo, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,11 @@ class Ear:
             )
 
         return listen
+
+    @property
+    def mode(self) -> Mode:
+        """What is done about our own voice; nothing as long as the microphone was never open."""
+        return "off" if self._echo is None else self._echo.mode
 
     def close(self) -> None:
         """Let go of what was loaded: some of it complains on stderr when the process ends before it."""

@@ -9,6 +9,12 @@ from speakerd.turns import Turn
 WIDTH = 80
 """Columns of a terminal that nobody has made wider."""
 
+OWN_VOICE = {
+    "cancel": "taken out of what the microphone hears",
+    "half-duplex": "while it sounds, only what is much louder is heard",
+    "off": "nothing is done about it",
+}
+
 _NAME = 13
 """Columns for the name of a part."""
 
@@ -34,6 +40,7 @@ def _parts(status: Status, now: float) -> list[tuple[str, str]]:
         ("Conversation", _conversation(status)),
         ("Microphone", _device(status.microphone, "lost sound")),
         ("Loudspeaker", _device(status.loudspeaker, "had a gap")),
+        ("Own voice", OWN_VOICE[status.own_voice]),
         ("Panel", _panel(status)),
         ("Last turn", _turn(status.last_turn)),
         ("Today", _today(status)),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from speakerd.panel.panel import Panel
     from speakerd.settings import Settings
     from speakerd.sound.alsa import Microphone, Speaker
-    from speakerd.sound.ear import Sound
+    from speakerd.sound.ear import Ear, Sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ class Parts:
     handle: Handle
     microphone: Microphone[Sound]
     speaker: Speaker
+    ear: Ear
     panel: Panel
     started_at: float
     made_at: float
@@ -52,6 +53,7 @@ def snapshot(parts: Parts) -> Status:
         link=_link(parts.link, parts.handle),
         microphone=_microphone(parts),
         loudspeaker=_loudspeaker(parts),
+        own_voice=parts.ear.mode,
         panel=_panel(parts.panel),
         last_turn=assistant.turns.last,
         totals=assistant.turns.totals,

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from speakerd.errors import SpeakerdError
 from speakerd.host.usage_file import Day
@@ -21,6 +21,10 @@ class LinkStatus:
     seconds: float
     trouble: str | None
     handle_seconds: float | None
+
+
+OwnVoice: TypeAlias = Literal["cancel", "half-duplex", "off"]
+"""What is done about our own voice in what the microphone hears: see ``sound/echo.py``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Status:
     link: LinkStatus
     microphone: DeviceStatus
     loudspeaker: DeviceStatus
+    own_voice: OwnVoice
     panel: dict[str, str | None]
     last_turn: Turn | None
     totals: Totals

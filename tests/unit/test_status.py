@@ -47,6 +47,7 @@ WELL = Status(
     link=LinkStatus(up=True, seconds=200.5, trouble=None, handle_seconds=40.25),
     microphone=DeviceStatus("plughw:CARD=Device", "open", None, 0),
     loudspeaker=DeviceStatus("plughw:CARD=Device", "open", None, 2),
+    own_voice="cancel",
     panel={"button": None, "light": None},
     last_turn=TURN,
     totals=Totals(12, 1, Counter(silent=2, empty=1), 7000, 900, 0.0301, 1, 2, 3, 4, 5, 6_000_000, 3_400_000),
@@ -107,7 +108,8 @@ async def test_what_others_have_said_is_on_one_line_and_without_secrets() -> Non
         speaker=Speaker(
             settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed, Volume(lambda: 1.0)
         ),
-        panel=Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched), started_at=0.0, made_at=0.0,
+        ear=ear, panel=Panel(settings.panel, settings.quiet_hours, mute.gesture, mute.switched),
+        started_at=0.0, made_at=0.0,
     )  # fmt: skip
     assert snapshot(parts).link.trouble == "no quota for (a secret), or anybody"
 
@@ -136,6 +138,7 @@ def test_the_page_says_what_is() -> None:
         "Conversation can be resumed, as it was 40 s ago",
         "Microphone plughw:CARD=Device, open",
         "Loudspeaker plughw:CARD=Device, open, had a gap twice",
+        "Own voice taken out of what the microphone hears",
         "Panel button, light",
         "12: heard 2.10 s, first byte after 0.61 s, first sound after 0.75 s, answered for 4.30 s, 689 tokens, "
         "about $0.002",
