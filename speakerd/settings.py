@@ -260,6 +260,12 @@ class Speaker(_Section):
     volume: int = Field(
         default=80, description="How loud it is in percent; 100 is as loud as the card can.", ge=0, le=100
     )
+    mixer: str = Field(
+        default="auto",
+        description="What sets the volume: a control of the card, by name, or software; auto looks for a control.",
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+        examples=["auto", "software", "Speaker"],
+    )
     prebuffer_ms: int = Field(
         default=80, description="The sound in ms that must be there before a reply is begun.", ge=60, le=120
     )

@@ -93,14 +93,17 @@ class SimulatedCard:
         microphone: Converter | None = None,
         speaker: Converter | None = None,
         in_room: bool = False,
+        mixer: bool = False,
     ) -> None:
         """Prepare a card whose files are in ``directory``, which is made if need be.
 
         ``in_room`` leaves the microphone to a room, which writes its file ``air`` and reads the loudspeaker's
-        ``queue``: see ``file``. Nobody can ``speak`` to it then.
+        ``queue``: see ``file``. Nobody can ``speak`` to it then. With a ``mixer`` there is a control
+        "Speaker" of the volume, and the loudspeaker is also called ``card:CARD=sim`` then.
         """
         self._directory = directory.absolute()
         self._in_room = in_room
+        self._has_mixer = mixer
         self._converters = {"mic": microphone or Converter(), "speaker": speaker or Converter()}
         self._environment: dict[str, str] = {}
         self._mouth: _Mouth | None = None
@@ -113,7 +116,7 @@ class SimulatedCard:
             SpeakerdError: it cannot be compiled; the text says what to install.
         """
         with contextlib.ExitStack() as stack:
-            plugin = _compiled()
+            plugin = _compiled("pcm_simcard.c")
             self._directory.mkdir(parents=True, exist_ok=True)
             source = self._path("mic", "source")
             if self._in_room:
@@ -123,7 +126,7 @@ class SimulatedCard:
             # ALSA_CONFIG_PATH is split at blanks and colons, so the file it names has a place of its own.
             etc = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="speakerd-card-")))
             conf = etc / "asound.conf"
-            conf.write_text(self._asound_conf(plugin))
+            conf.write_text(self._asound_conf(plugin) + (self._mixer_conf() if self._has_mixer else ""))
             self._environment = {"ALSA_CONFIG_PATH": str(conf)}
             if not self._in_room:
                 self._mouth = stack.enter_context(_Mouth(source))
@@ -173,6 +176,12 @@ class SimulatedCard:
     def replug(self) -> None:
         """Put the card back in: devices can be opened again, and those that noticed stay dead."""
         (self._directory / "unplugged").unlink(missing_ok=True)
+
+    @property
+    def mixer(self) -> tuple[int, bool]:
+        """How the control of the loudspeaker stands: -50 to 6 dB, and whether it is on; -30 dB and off at first."""
+        volume, is_on = self._path("speaker", "mixer").read_text().split()
+        return int(volume) - 50, is_on == "1"
 
     def hang(self, direction: Direction) -> None:
         """Let the driver of one direction hang: the next read or write of it does not return."""
@@ -248,6 +257,17 @@ class SimulatedCard:
 pcm_type.simcard {{ lib {_quoted(plugin)} }}
 {devices}
 pcm.!default {{ type asym capture.pcm "plug:mic" playback.pcm "plug:speaker" }}
+"""
+
+    def _mixer_conf(self) -> str:
+        state = self._path("speaker", "mixer")
+        if not state.exists():
+            state.write_text("20 0\n")
+        return f"""\
+ctl_type.simcard {{ lib {_quoted(_compiled("ctl_simcard.c"))} }}
+ctl.speaker {{ type simcard state {_quoted(state)} }}
+ctl.!hw {{ @args [ CARD ] @args.CARD {{ type string }} type simcard state {_quoted(state)} }}
+pcm.card {{ @args [ CARD ] @args.CARD {{ type string default "sim" }} type plug slave.pcm "speaker" }}
 """
 
     def _device(self, name: str, converter: Converter) -> str:
@@ -351,9 +371,9 @@ def _quoted(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def _compiled() -> Path:
-    """Return the plug-in, compiled when these bytes of source have not been compiled on this machine before."""
-    source = Path(__file__).with_name("pcm_simcard.c").read_bytes()
+def _compiled(name: str) -> Path:
+    """Return a plug-in, compiled when these bytes of source have not been compiled on this machine before."""
+    source = Path(__file__).with_name(name).read_bytes()
     key = hashlib.sha256(source + " ".join((*COMPILER, platform.machine())).encode()).hexdigest()[:16]
     directory = Path(tempfile.gettempdir()) / f"speakerd-simcard-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)

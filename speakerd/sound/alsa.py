@@ -24,6 +24,7 @@ from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
 from speakerd.settings import Microphone as MicrophoneSettings
 from speakerd.settings import Speaker as SpeakerSettings
 from speakerd.sound.devices import why_not
+from speakerd.sound.mixer import take_on
 from speakerd.sound.proof import Substream, why_open
 from speakerd.sound.reply import PERIOD_MS, Reply
 from speakerd.sound.volume import Volume
@@ -396,6 +397,7 @@ class Speaker:
         self._sounding: alsaaudio.PCM | None = None  # the open device while it plays; under _lock
         self._buffer_frames = 0
         self._sounds_until = 0.0  # when the device has played what it took
+        self._mixer = ""  # what was told of the card's mixer
         self.underruns = 0
 
     @contextlib.asynccontextmanager
@@ -454,6 +456,7 @@ class Speaker:
                 OUTPUT_RATE * PERIOD_MS // 1000,
                 settings.buffer_ms // PERIOD_MS,
             )
+            self._volume.card_db = self._take_on()
         try:
             self._buffer_frames = pcm.info()["buffer_size"]
             if self._owner.failures:
@@ -467,6 +470,24 @@ class Speaker:
             with self._owner.in_driver():
                 _silence(pcm)  # close() would first play what is left
                 _close(pcm)
+
+    def _take_on(self) -> float:
+        """Let the card do what it can of the volume; return that in dB, and tell what is not as it was."""
+        settings, taken, words = self._settings, None, ""
+        try:
+            taken = take_on(settings.device, settings.mixer, settings.volume)
+        except LookupError as error:
+            words = f"{error}; the volume is set in software"
+        if taken is not None:
+            words = f"the volume is set by the card's control {taken.name}, {taken.card_db:.1f} dB"
+        if words and words != self._mixer:
+            log.log(
+                logging.INFO if taken else logging.WARNING,
+                words,
+                extra={"event": "volume", "device": settings.device},
+            )
+        self._mixer = words
+        return taken.card_db if taken else 0.0
 
     def _play(self, pcm: alsaaudio.PCM, block: bytes | None) -> None:
         """Play from this block on, until the queue and then the device are empty, or until a cut."""

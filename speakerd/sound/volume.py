@@ -40,12 +40,17 @@ class Volume:
         """Prepare; ``factor`` says for each block what its samples are to be multiplied with."""
         self._factor = factor
         self._applied: float | None = None
+        self.card_db = 0.0
+        """So much of it the card does itself, in dB, 0 or less: see ``mixer.py``; its thread sets it."""
         self.is_ducked = False
         """Whether to speak softly for a moment; any thread may set it."""
 
     def shape(self, pcm: bytes) -> bytes:
         """Return mono S16_LE sound as loud as it is to be; the same bytes where nothing is to be changed."""
-        factor = self._factor() * (DUCKED if self.is_ducked else 1.0)
+        factor = self._factor()
+        if self.card_db < 0:
+            factor = min(factor * 10 ** (-self.card_db / 20), 1.0)
+        factor *= DUCKED if self.is_ducked else 1.0
         before = factor if self._applied is None else self._applied
         if before == factor == 1.0:
             self._applied = factor
