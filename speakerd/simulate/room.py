@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
@@ -81,6 +80,8 @@ class Room:
         self._stack = contextlib.ExitStack()
         self._environment: dict[str, str] = {}
         self._sounds = 0
+        self._run = self._directory
+        self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Build the room.
@@ -96,9 +97,14 @@ class Room:
             # The path of a socket is short, and neither PULSE_SERVER nor ALSA_CONFIG_PATH knows blanks in a path.
             run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="speakerd-room-")))
             self._environment = self._write_settings(run)
-            server = stack.enter_context(self._server(run))
-            self._wait_for(server)
+            self._run = run
+            stack.callback(self.server_gone)
             self._stack = stack.pop_all()
+        try:
+            self.server_back()
+        except SpeakerdError:
+            self._stack.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,6 +147,21 @@ class Room:
             time.sleep(POLL_S)
         return Recording(path, time.monotonic() - size / BYTES_PER_S[place], process)
 
+    def server_gone(self) -> None:
+        """End the sound server, as an update of it does; its clients are cut off."""
+        if self._server is not None:
+            _end(self._server)
+            self._server = None
+
+    def server_back(self) -> None:
+        """Start the sound server, and wait until it serves.
+
+        Raises:
+            SpeakerdError: it does not start.
+        """
+        self._server = self._start_server()
+        self._wait_for(self._server)
+
     def devices_gone(self) -> None:
         """Take both devices away: reading, writing and opening fail with EIO. Recordings end or go wrong."""
         self._pactl("unload-module", "module-null-sink")
@@ -176,22 +197,24 @@ pcm.!default {{ type asym capture.pcm "mic" playback.pcm "speaker" }}
             "ALSA_CONFIG_PATH": str(run / "asound.conf"),
         }
 
-    @contextlib.contextmanager
-    def _server(self, run: Path) -> Iterator[subprocess.Popen[bytes]]:
-        settings = ["-n", "-F", str(run / "default.pa"), "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+    def _start_server(self) -> subprocess.Popen[bytes]:
+        settings = [
+            "-n",
+            "-F",
+            str(self._run / "default.pa"),
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+        ]
         quiet = ["--high-priority=no", "--realtime=no", "--log-target=stderr", "--log-level=notice"]
         environment = self._full_environment()
         # It would look for another server on the display and on the bus; told of one, it would not be one itself.
         for name in ("DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "PULSE_SERVER"):
             environment.pop(name, None)
-        with (self._directory / "pulseaudio.log").open("wb") as log:
-            server = subprocess.Popen(
+        with (self._directory / "pulseaudio.log").open("ab") as log:
+            return subprocess.Popen(
                 ["pulseaudio", *settings, *quiet], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        try:
-            yield server
-        finally:
-            _end(server)
 
     def _wait_for(self, server: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_S
