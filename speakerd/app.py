@@ -40,6 +40,7 @@ from speakerd.mute import Mute
 from speakerd.panel.panel import Panel
 from speakerd.settings import Settings
 from speakerd.sound.alsa import THREADS, Microphone, Speaker
+from speakerd.sound.calibration import Calibration, Calibrations
 from speakerd.sound.ear import Ear
 from speakerd.sound.level import LevelDetector
 from speakerd.sound.reply import Reply
@@ -185,12 +186,13 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
     Raises:
         _Reload: there are other settings.
     """
+    settings, known = calibrated(settings)
     # A switch is the fact itself; until it was read, nobody knows.
     muted = memory.muted or settings.panel.mute_switch.pin is not None
     reply = Reply(settings.speaker.prebuffer_ms)
     assistant = Assistant(reply, settings, muted=muted, usage=memory.usage)
     link = Link(dialler(settings, secret), _cures(settings), settings.live, memory.handle, assistant)
-    ear = Ear(*_listening(settings))
+    ear = Ear(*_listening(settings, known))
     volume = Volume(lambda: factor_at(local_time(), settings.speaker.volume, settings.quiet_hours))
     speaker = Speaker(
         settings.speaker, reply, assistant.playing_changed, assistant.speaker_changed, volume=volume, witness=ear
@@ -222,7 +224,19 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
         await _work(parts, mute, memory, news, [line.keep_up, control.run])
 
 
-def _listening(settings: Settings) -> tuple[Callable[[], Detector], Callable[[], Echo] | None]:
+def calibrated(settings: Settings) -> tuple[Settings, Calibration | None]:
+    """Return the settings with what was measured of these devices, where the owner has not decided; and that."""
+    kept = Calibrations(_directory("STATE_DIRECTORY"))
+    known = kept.of(settings.microphone.device, settings.speaker.device)
+    if known is None or settings.echo.mode != "auto":
+        return settings, known
+    echo = settings.echo.model_copy(update={"margin_db": known.margin_db})
+    return settings.model_copy(update={"echo": echo}), known
+
+
+def _listening(
+    settings: Settings, known: Calibration | None
+) -> tuple[Callable[[], Detector], Callable[[], Echo] | None]:
     """Return what makes the parts of the ear, in the microphone's thread: they take long to load."""
     wanted = settings.echo
 
@@ -236,7 +250,7 @@ def _listening(settings: Settings) -> tuple[Callable[[], Detector], Callable[[],
             noise_suppression=wanted.noise_suppression,
             auto_gain=wanted.auto_gain,
         )
-        return Echo(wanted.mode, wanted.margin_db, make, _tell_of_echo)
+        return Echo(wanted.mode, wanted.margin_db, make, _tell_of_echo, known=known)
 
     return make_detector if settings.listen.gate == "voice" else LevelDetector, (
         None if wanted.mode == "off" else make_echo

@@ -99,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument("--quiet", action="store_true", help="play nothing")
     doctor.add_argument("--runtime", type=Path, metavar="DIR", help="where the running speaker listens")
+    calibrate = add("calibrate", _calibrate, "measure how the loudspeaker sounds to the microphone, and keep it")
+    calibrate.epilog = "It plays a whistle of two seconds. Stop the service before, for that holds the devices."
+    calibrate.add_argument("--plot", type=Path, metavar="FILE.png", help="draw what the microphone heard")
+    calibrate.add_argument("--json", action="store_true", help="print the figures as JSON")
+    calibrate.add_argument("--dry-run", action="store_true", help="keep nothing")
+    calibrate.add_argument("--state", type=Path, metavar="DIR", help="keep it there (default: /var/lib/speakerd)")
     summary = "say why it was silent, slow, cut off or offline, from the journal"
     explain = add("explain", _explain, summary, settings=False)
     explain.add_argument(
@@ -239,6 +245,15 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     visit = Visit.of(arguments.config, arguments.runtime, quiet=arguments.quiet)
     return run(visit, print, json=arguments.json)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from speakerd.calibrate.calibrate import calibrate
+    from speakerd.sound.calibration import STATE
+
+    settings, directory = _settings(arguments), arguments.state or STATE
+    how = {"as_json": arguments.json, "plot": arguments.plot, "dry_run": arguments.dry_run}
+    return calibrate(settings, directory, print, **how)
 
 
 def _explain(arguments: argparse.Namespace) -> int:

@@ -55,7 +55,12 @@ def judge(recording: Recording | None, began: float) -> Finding:
     strength = f"{abs(found.gain_db):.0f} dB {'softer' if found.gain_db < 0 else 'louder'}"
     text = f"plays, and the microphone hears it {late * 1000:.0f} ms later, {strength}"
     if late > LATE_S:
-        return note(NAME, text, "that is late, as over Bluetooth; talk that is broken off goes on for as long")
+        return note(
+            NAME,
+            text,
+            "that is late, as over Bluetooth; sudo speakerd calibrate takes it into account, "
+            "but talk that is broken off goes on for as long",
+        )
     return ok(NAME, text)
 
 

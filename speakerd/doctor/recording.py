@@ -112,7 +112,9 @@ def _recorded(pcm: alsaaudio.PCM, channels: int, seconds: float, heard: Callable
             frames += count
             heard()
             # The device counts in steps and so is never ahead: the earliest of all guesses is the best.
-            began = min(began, now - (frames + max(0, pcm.avail())) / INPUT_RATE)
+            # After an overrun alsa-lib may crash on this question, and the recording is no good anyway.
+            waiting = 0 if gaps else max(0, pcm.avail())
+            began = min(began, now - (frames + waiting) / INPUT_RATE)
     samples = np.frombuffer(b"".join(pieces), "<i2").reshape(-1, channels).T
     return Recording(samples / FULL_SCALE, began, gaps)
 

@@ -17,6 +17,7 @@ import numpy as np
 from speakerd.sound.reference import RATE, Reference
 
 if TYPE_CHECKING:
+    from speakerd.sound.calibration import Calibration
     from speakerd.sound.canceller import Canceller
 
 Mode: TypeAlias = Literal["cancel", "half-duplex", "off"]
@@ -98,11 +99,18 @@ class Echo:
         margin_db: float,
         make_canceller: Callable[[], Canceller],
         decided: Callable[[Mode, Measured], None],
+        *,
+        known: Calibration | None = None,
     ) -> None:
-        """Prepare; ``decided`` is called in the microphone's thread when ``auto`` has chosen, and chooses anew."""
+        """Prepare; ``decided`` is called in the microphone's thread when ``auto`` has chosen, and chooses anew.
+
+        ``known`` is what was measured before: ``auto`` begins with that, and the delay counts in any case.
+        """
         self._is_auto = mode == "auto"
         self._is_decided = False
-        self._mode: Mode = "cancel" if mode == "auto" else mode
+        first: Mode = "cancel" if known is None else known.mode
+        self._mode: Mode = first if mode == "auto" else mode
+        self._late_s = known.delay_ms / 1000 if known else 0.0
         self._margin_db = margin_db
         self._decided = decided
         self._canceller = None if mode == "off" else make_canceller()
@@ -135,7 +143,7 @@ class Echo:
 
     def clean(self, pcm: bytes, captured_at: float) -> Cleaned:
         """Take a period of the microphone, 16 kHz mono S16_LE, and the time of its first sample."""
-        far = self._reference.heard_at(captured_at, len(pcm) // 2)
+        far = self._reference.heard_at(captured_at - self._late_s, len(pcm) // 2)
         self._far_db.append(level_db(far))
         far_db, seconds = max(self._far_db), len(pcm) / 2 / RATE
         self._quiet_s = 0.0 if far_db > SOUNDING_DB else self._quiet_s + seconds

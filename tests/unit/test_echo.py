@@ -13,6 +13,7 @@ from speakerd.simulate.acoustics import ROOMS, Room, Talk
 from speakerd.simulate.levels import as_sound, at_level, level_db
 from speakerd.simulate.noises import fan
 from speakerd.simulate.talkers import RECORDINGS, recording
+from speakerd.sound.calibration import Calibration
 from speakerd.sound.canceller import Canceller, make_canceller
 from speakerd.sound.echo import Cleaned, Echo, Measured, Mode
 
@@ -33,10 +34,20 @@ class Nothing:
 class House:
     """A loudspeaker and a microphone in a room, without devices."""
 
-    def __init__(self, room: Room, mode: Mode | str = "auto", make: Callable[[], Canceller] = make_canceller) -> None:
+    def __init__(
+        self,
+        room: Room,
+        mode: Mode | str = "auto",
+        make: Callable[[], Canceller] = make_canceller,
+        known: Calibration | None = None,
+    ) -> None:
         self.room = room
         self.decided: list[tuple[Mode, Measured]] = []
-        self.echo = Echo(mode, 10.0, make, lambda mode, measured: self.decided.append((mode, measured)))  # type: ignore[arg-type]  # as a test names it
+
+        def decided(mode: Mode, measured: Measured) -> None:
+            self.decided.append((mode, measured))
+
+        self.echo = Echo(mode, 10.0, make, decided, known=known)  # type: ignore[arg-type]  # as a test names it
 
     def speak(self, said: npt.NDArray[np.int16], *talks: Talk, noise_db: float = -65.0) -> list[Cleaned]:
         """Play this, while others talk over a fan; return what the ear makes of each period."""
@@ -72,6 +83,24 @@ def test_the_echo_is_taken_out(name: str) -> None:
     cleaned = House(ROOMS[name]).speak(said, noise_db=-90)
     before = float(10 * np.log10(np.mean(as_sound(heard[3 * 16_000 : 9 * 16_000]) ** 2)))
     assert before - level_of(cleaned[150:450]) >= 35
+
+
+def test_a_loudspeaker_that_is_late_is_cancelled_once_that_is_known() -> None:
+    """Six tenths of a second, as over Bluetooth, are too long for a canceller that was not told."""
+    room, said = Room(-6, 0.6, 0.2), answer(10)
+    heard = room.hear(said, seed=1)
+    before = float(10 * np.log10(np.mean(as_sound(heard[3 * 16_000 : 9 * 16_000]) ** 2)))
+    told, untold = (
+        House(room, "cancel", known=known).speak(said, noise_db=-90) for known in (Calibration("cancel", 560), None)
+    )
+    assert before - level_of(told[150:450]) >= 35
+    assert before - level_of(untold[150:450]) < 20
+
+
+def test_auto_begins_with_what_was_measured() -> None:
+    """A headset needs no ten seconds to find out that it is one."""
+    assert House(ROOMS["quiet"], known=Calibration("off")).echo.mode == "off"
+    assert House(ROOMS["quiet"], "cancel", known=Calibration("off")).echo.mode == "cancel"
 
 
 def test_who_talks_while_we_are_silent_is_heard_as_before() -> None:

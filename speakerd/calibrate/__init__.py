@@ -1,0 +1,1 @@
+"""How this loudspeaker sounds to this microphone: `speakerd calibrate`."""
