@@ -65,7 +65,8 @@ class Calibrations:
             told: dict[str, Any] = json.loads(self._file.read_bytes())
             return {key: _checked(value) for key, value in told.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            log.warning("%s is not used: %s; to have it anew: sudo speakerd calibrate", self._file, error)
+            log.warning("%s is not used: %s; to have it anew: sudo speakerd calibrate", self._file, error,
+                        extra={"event": "calibration-lost"})  # fmt: skip
             return {}
 
 

@@ -16,7 +16,19 @@ LAYERS = [
     | {"live.events", "live.verdict", "live.trouble"},
     {"sound", "panel", "host", "live.key", "live.token", "live.handle", "live.setup", "live.wire", "live.session"},
     {"live.link", "assistant", "troubles", "mute"},
-    {"app", "ask", "mint", "panel_command", "status", "metrics", "doctor", "explain", "set_up", "simulate"},
+    {
+        "app",
+        "ask",
+        "mint",
+        "panel_command",
+        "status",
+        "metrics",
+        "doctor",
+        "calibrate",
+        "explain",
+        "set_up",
+        "simulate",
+    },
     {"cli", "__main__"},
 ]
 """Each module may import what stands above it here, and its neighbours of the same package or the same line."""

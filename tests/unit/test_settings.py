@@ -212,7 +212,7 @@ class TestMistakes:
             ("log:\n  mode: off", "2: log.mode: unknown setting here; did you mean mode in echo or listen?"),
             ("log:\n  'a b': 1", '2: log."…": unknown setting; remove it (there is level, format)'),
             ("log:\n  xyz: 1", "2: log.xyz: unknown setting; remove it (there is level, format)"),
-            ("speaker: {mixer: PCM}", "1: speaker.mixer: unknown setting; remove it (there is device, "),
+            ("speaker: {loudness: 3}", "1: speaker.loudness: unknown setting; remove it (there is device, "),
             (
                 "panel: {led: {pin: 54}}",
                 "1: panel.led.pin: expected a whole number from 0 to 53 or null, not the number 54",
