@@ -92,7 +92,8 @@ def _entry(content: _Json) -> Entry | None:
         return None
     priority = _text(content.get("PRIORITY"))
     names = [name for name in content if name.startswith(_PREFIX) or name in _OF_SYSTEMD]
-    fields = {name.removeprefix(_PREFIX).lower(): _text(content[name]) for name in names}
+    # Whoever may log may set these, and some are shown as they are: the state, or what a person should do.
+    fields = {name.removeprefix(_PREFIX).lower(): _printable(_text(content[name])) for name in names}
     event = fields.pop("event", "") or SYSTEMD.get(_text(content.get("MESSAGE_ID")), "")
     if event == "unit-exit" and _text(content.get("COMMAND")) not in _OF_THE_DAEMON:
         event = ""

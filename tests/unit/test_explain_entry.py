@@ -89,3 +89,11 @@ def test_what_is_nested_beyond_reason_is_no_text() -> None:
     nested = "[" * 500 + "1" + "]" * 500
     (read,) = parse([line(MESSAGE="hello", SPEAKERD_EVENT="state").replace('"hello"', nested)])
     assert (read.text.strip(), read.event) == ("", "state")
+
+
+def test_a_field_cannot_steer_the_terminal_either() -> None:
+    """A program of the machine that logs as speakerd does shows its owner nothing but letters, and no key."""
+    read = entry(
+        SPEAKERD_EVENT="state", SPEAKERD_STATE="\x1b[2Jidle\n", SPEAKERD_ADVICE="not AIzaSyD-no_key_0123456789"
+    )
+    assert read.fields == {"state": " [2Jidle ", "advice": "not (a secret)"}
