@@ -102,6 +102,6 @@ def json_in(lines: Sequence[bytes]) -> list[Json]:
     for line in lines:
         try:
             found += parts_of(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return found

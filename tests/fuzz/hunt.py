@@ -17,6 +17,7 @@ TARGETS = {
     "settings": ("tests.fuzz.settings_files", "SETTINGS"),
     "control": ("tests.fuzz.control_socket", "CONTROL"),
     "wav": ("tests.fuzz.wav_headers", "WAV"),
+    "journal": ("tests.fuzz.journal_lines", "JOURNAL"),
 }
 """Where each target is: a module is imported only when what it tries may be instrumented."""
 
