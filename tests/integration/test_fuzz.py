@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from tests.fuzz.hunt import TARGETS, target_of
 from tests.fuzz.target import LONGEST, Attempt, Target, tried
 
-EXAMPLES = 300
+EXAMPLES = 200
 
 
 @pytest.mark.parametrize("name", TARGETS)
