@@ -40,7 +40,7 @@ PATIENCE_S = 20.0
 MOST_LOSSES = 3
 """Connections that one input may end: each costs a dial, and at times the pause before it."""
 
-PAUSES = {"DIAL_GAP_S": 0.0, "AT_ONCE_S": 0.0, "LONG_WAIT_S": 0.1, "SILENCE_S": 0.1, "SOON_S": 0.1}
+PAUSES = {"DIAL_GAP_S": 0.0, "AT_ONCE_S": 0.0, "LONG_WAIT_S": 0.01, "SILENCE_S": 0.1, "SOON_S": 0.1}
 """What a line that is kind to its server waits for, in seconds, and a hunt does not."""
 
 
@@ -151,14 +151,17 @@ class _Conversation:
                 "assistant": {"transcripts": True},
                 "live": {
                     "base_url": f"https://127.0.0.1:{port}", "connect_timeout": 1.0,
-                    "retry": {"first": 0.1, "longest": 0.1, "healthy_after": 0.0},
+                    "retry": {"healthy_after": 0.0},
                 },
             })  # fmt: skip
             os.environ["SSL_CERT_FILE"] = str(ca_file)
             self._listener = _Listener(Reply(80), settings)
             self._handle = Handle(self._directory / "handle", settings.assistant.model)
             caller = Caller(settings, "not-a-real-key-0123456789")
-            self._link = self._listener.link = Link(caller.dial, {}, settings.live, self._handle, self._listener)
+            # Shorter pauses than an owner may set.
+            retry = settings.live.retry.model_copy(update={"first": 0.01, "longest": 0.01})
+            live = settings.live.model_copy(update={"retry": retry})
+            self._link = self._listener.link = Link(caller.dial, {}, live, self._handle, self._listener)
             self._listener.started()
             self._running = asyncio.create_task(self._link.run())
             yield
