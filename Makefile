@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak check bench bench-room notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak fuzz check bench bench-room notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -42,6 +42,9 @@ test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptor
 soak: $(READY)  ## random faults at random moments under a hurried clock: a line a minute, a table at the end; HOURS=1
 	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),1) $(if $(SEED),--seed $(SEED)) --output soak-out
 
+fuzz: $(VENV)/.fuzz  ## messages, settings, callers, sound files and journals, made up (x86-64); MINUTES=10 each, ONLY=messages
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) --output fuzz-out
+
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,6 +65,10 @@ $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
+$(VENV)/.fuzz: $(READY) requirements/fuzz.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	touch $@
+
 notices: $(READY)  ## let a synthesiser speak the notices again (speakerd/sound/notices.yaml)
 
 $(READY): $(INSTALLED) scripts/notices.py speakerd/sound/notices.yaml
@@ -77,8 +84,9 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(BIN)/pip install -q uv
 	$(LOCK) --upgrade --group build -o requirements/build.txt
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
+	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
 	$(LOCK) -c requirements/all.txt $(LEFT_OUT:%=--no-emit-package %) -o packaging/requirements.txt pyproject.toml
 
 clean:  ## remove everything that the above made
-	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out vm-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out fuzz-out vm-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ cannot disagree with the model.
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -36,7 +37,6 @@ class ContradictionError(ValueError):
 
 def mistakes(document: Document, model: type[BaseModel]) -> list[Problem]:
     """Return what is wrong with each value of the document on its own."""
-    schema = model.model_json_schema()
     errors = _errors(document, model)
     unknown = {error["loc"] for error in errors if error["type"] == "extra_forbidden"}
     secrets = list(_secrets(document.content, (), unknown))
@@ -45,7 +45,7 @@ def mistakes(document: Document, model: type[BaseModel]) -> list[Problem]:
         where = error["loc"]
         if where in secrets or isinstance(error.get("ctx", {}).get("error"), ContradictionError):
             continue
-        problems.append(Problem(document.place(where), f"{name(where)}: {_words(error, schema)}"))
+        problems.append(Problem(document.place(where), f"{name(where)}: {_words(error, _schema_of(model))}"))
     return problems
 
 
@@ -59,6 +59,12 @@ def contradictions(document: Document, model: type[BaseModel]) -> list[Problem]:
             where = next((where for where in between if where in document.places), between[0])
             problems.append(Problem(document.place(where), f"{name(where)}: {reason}"))
     return problems
+
+
+@functools.cache
+def _schema_of(model: type[BaseModel]) -> Schema:
+    """Return the schema, which takes as long to make as all the rest, and is only needed for what is wrong."""
+    return model.model_json_schema()
 
 
 def _errors(document: Document, model: type[BaseModel]) -> list[Any]:

@@ -1,6 +1,7 @@
 """A line of the journal, as ``journalctl --output=json`` prints it."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -31,6 +32,9 @@ _SPOKEN = frozenset({"transcript-heard", "transcript-said"})
 
 _BEYOND_REASON = 1e9
 """Whoever may write to the journal may write anything; speakerd counts no milliseconds beyond eleven days."""
+
+_END_OF_TIME = 253_402_214_400.0
+"""Seconds since 1970 up to the last day of the year 9999, the last that systemd can show (its time-util.h)."""
 
 _Json: TypeAlias = Mapping[str, Any]
 
@@ -68,7 +72,7 @@ def parse(lines: Iterable[str]) -> Iterator[Entry]:
     for line in lines:
         try:
             content = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         entry = _entry(content) if isinstance(content, dict) else None
         if entry is None or entry.event in _SPOKEN:
@@ -82,11 +86,14 @@ def parse(lines: Iterable[str]) -> Iterator[Entry]:
 def _entry(content: _Json) -> Entry | None:
     try:
         at = int(_text(content.get("__REALTIME_TIMESTAMP"))) / 1e6
-    except ValueError:
+    except (ValueError, OverflowError):
+        return None
+    if not 0 <= at < _END_OF_TIME:
         return None
     priority = _text(content.get("PRIORITY"))
     names = [name for name in content if name.startswith(_PREFIX) or name in _OF_SYSTEMD]
-    fields = {name.removeprefix(_PREFIX).lower(): _text(content[name]) for name in names}
+    # Whoever may log may set these, and some are shown as they are: the state, or what a person should do.
+    fields = {name.removeprefix(_PREFIX).lower(): _printable(_text(content[name])) for name in names}
     event = fields.pop("event", "") or SYSTEMD.get(_text(content.get("MESSAGE_ID")), "")
     if event == "unit-exit" and _text(content.get("COMMAND")) not in _OF_THE_DAEMON:
         event = ""
@@ -95,7 +102,7 @@ def _entry(content: _Json) -> Entry | None:
         text=_printable(_text(content.get("MESSAGE")).partition("\n")[0]),
         event=event,
         boot=_text(content.get("_BOOT_ID")),
-        priority=int(priority) if priority.isdecimal() else 6,
+        priority=int(priority) if re.fullmatch("[0-7]", priority) else 6,
         fields=fields,
     )
 
@@ -105,12 +112,12 @@ def _text(value: object) -> str:
     match value:
         case str():
             return value
-        case [int(), *_]:
-            return bytes(octet for octet in value if isinstance(octet, int) and 0 <= octet < 256).decode(
+        case [str(first), *_]:
+            return first
+        case [[*octets], *_] | [*octets]:
+            return bytes(octet for octet in octets if isinstance(octet, int) and 0 <= octet < 256).decode(
                 errors="replace"
             )
-        case [first, *_]:
-            return _text(first)
     return ""
 
 

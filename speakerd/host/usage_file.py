@@ -20,6 +20,9 @@ EVERY_S = 60.0
 END_S = 0.5
 """How long the last write may take; the daemon must be able to stop within two seconds."""
 
+MOST = 1e12
+"""Nothing that is counted of a day comes near it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Day:
@@ -85,9 +88,11 @@ class UsageFile:
         try:
             kept = json.loads(self._file.read_text())
             day = Day(str(kept["date"]), int(kept["tokens_in"]), int(kept["tokens_out"]), float(kept["cost_usd"]))
+            if not (0 <= day.cost_usd < MOST and 0 <= day.tokens_in < MOST and 0 <= day.tokens_out < MOST):
+                raise ValueError("no speaker used that in a day")
         except FileNotFoundError:
             return Day(date)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             log.warning("the tokens of today are counted anew: %s is no use (%s)", self._file, type(error).__name__,
                         extra={"event": "usage-lost"})  # fmt: skip
             return Day(date)

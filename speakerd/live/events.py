@@ -18,6 +18,10 @@ INPUT_RATE = 16_000
 OUTPUT_RATE = 24_000
 """Sample rate of the model's voice, Hz; Vertex leaves it out of the MIME type and means the same."""
 
+MOST_TOKENS = 100_000_000
+"""No message counts more of a kind: a conversation holds 131,072 at once (gemini-3.8-live). A number beyond that says
+nothing of the bill, and beyond what a float can hold it could not be reckoned with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Audio:
@@ -148,8 +152,8 @@ def events_of(message: types.LiveServerMessage) -> list[Event]:
 
 
 def _usage(usage: types.UsageMetadata) -> list[Event]:
-    prompt, response = usage.prompt_token_count or 0, usage.response_token_count or 0
-    thoughts, total = usage.thoughts_token_count or 0, usage.total_token_count or 0
+    prompt, response = _count(usage.prompt_token_count), _count(usage.response_token_count)
+    thoughts, total = _count(usage.thoughts_token_count), _count(usage.total_token_count)
     if not (prompt or response or thoughts or total):
         return []
     prompt_text = min(_text(usage.prompt_tokens_details), prompt)
@@ -159,7 +163,12 @@ def _usage(usage: types.UsageMetadata) -> list[Event]:
 
 def _text(details: list[types.ModalityTokenCount] | None) -> int:
     """Return how many of the tokens are text."""
-    return sum(detail.token_count or 0 for detail in details or [] if detail.modality == "TEXT")
+    return sum(_count(detail.token_count) for detail in details or [] if detail.modality == "TEXT")
+
+
+def _count(tokens: int | None) -> int:
+    """Return a number of tokens; none for one that cannot be one."""
+    return tokens if tokens is not None and 0 <= tokens <= MOST_TOKENS else 0
 
 
 def _content(content: types.LiveServerContent) -> list[Event]:

@@ -49,7 +49,7 @@ class Handle:
             self._given_at = float(kept["at"])
             fresh = 0 <= time.time() - self._given_at < VALID_S and kept["model"] == self._model
             return str(kept["handle"]) if fresh and kept["handle"] else None
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None  # a first start, or a file cut short by a power cut: the conversation is new
 
     def _write(self) -> None:

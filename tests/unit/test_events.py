@@ -106,6 +106,15 @@ def test_each_known_message_says_what_it_says(wire: str, events: list[Event]) ->
     assert events_of(parse(json.loads(wire))) == events
 
 
+@pytest.mark.parametrize("count", [-5, 10**9, 10**400], ids=["less than none", "too many", "beyond a float"])
+def test_a_number_of_tokens_that_cannot_be_one_is_not_counted(count: int) -> None:
+    """A server that miscounts does not end the speaker, or make yesterday's bill smaller."""
+    details = [{"modality": "TEXT", "tokenCount": count}, {"modality": "TEXT", "tokenCount": 2}]
+    usage = {"promptTokenCount": 5, "promptTokensDetails": details, "responseTokenCount": count}
+    assert events_of(parse({"usageMetadata": usage})) == [Usage(5, 0, 0, prompt_text=2)]
+    assert events_of(parse({"usageMetadata": {"totalTokenCount": count}})) == []
+
+
 def test_sound_is_taken_from_every_part_but_thoughts_and_code() -> None:
     """The model's voice is heard whole; what it thinks and runs is not for the loudspeaker."""
     parts = [SOUND, {"text": "aside"}, {"executableCode": {"code": "1"}}, {**SOUND, "thought": True}, SOUND]

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from speakerd.explain.entry import Entry, parse
 
 
@@ -67,3 +69,31 @@ def test_an_entry_that_comes_twice_counts_once() -> None:
 def test_what_was_said_in_the_room_is_not_read() -> None:
     """Not even where the owner lets the journal have it."""
     assert list(parse([line(SPEAKERD_EVENT="transcript-heard", MESSAGE="heard: hello")])) == []
+
+
+@pytest.mark.parametrize("at", ["9" * 400, "9" * 5000, "-1", "1e3", "300000000000000000"])
+def test_a_line_of_no_time_that_is_any_is_left_out(at: str) -> None:
+    """A journal file of somebody else's making is read to its end."""
+    assert list(parse([line(__REALTIME_TIMESTAMP=at), line(MESSAGE="after it")])) == [entry(MESSAGE="after it")]
+
+
+@pytest.mark.parametrize("priority", ["9" * 5000, "8", "-1", "\u0663"])
+def test_a_priority_that_is_none_is_that_of_a_plain_line(priority: str) -> None:
+    """Whoever may write to the journal may write anything."""
+    assert entry(PRIORITY=priority).priority == 6
+
+
+def test_what_is_nested_beyond_reason_is_no_text() -> None:
+    """It is left out, and what stands beside it is told."""
+    assert list(parse(["[" * 100_000])) == []
+    nested = "[" * 500 + "1" + "]" * 500
+    (read,) = parse([line(MESSAGE="hello", SPEAKERD_EVENT="state").replace('"hello"', nested)])
+    assert (read.text.strip(), read.event) == ("", "state")
+
+
+def test_a_field_cannot_steer_the_terminal_either() -> None:
+    """A program of the machine that logs as speakerd does shows its owner nothing but letters, and no key."""
+    read = entry(
+        SPEAKERD_EVENT="state", SPEAKERD_STATE="\x1b[2Jidle\n", SPEAKERD_ADVICE="not AIzaSyD-no_key_0123456789"
+    )
+    assert read.fields == {"state": " [2Jidle ", "advice": "not (a secret)"}

@@ -35,7 +35,7 @@ def test_what_the_service_would_refuse_is_not_even_tried(tmp_path: Path, changes
     assert kept(tmp_path / "handle", **changes) is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"handle": "h"}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"handle": "h"}', "[" * 100_000])
 def test_a_file_cut_short_by_a_power_cut_is_none(tmp_path: Path, content: str) -> None:
     """A damaged file costs the conversation and nothing else."""
     (tmp_path / "handle").write_text(content)

@@ -67,11 +67,19 @@ def test_a_new_day_begins_at_nothing(tmp_path: Path) -> None:
     assert usage.today == Day("2026-11-23", 1, 2, 0.25)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"date": "2026-11-23"}', b'{"tokens_in": null}'])
+BROKEN = (
+    b"", b"{", b"[]", b"\xff", b'{"date": "2026-11-23"}', b'{"tokens_in": null}', b"[" * 100_000,
+    b'{"date": "2026-11-23", "tokens_in": -5, "tokens_out": 1, "cost_usd": 1.0}',
+    b'{"date": "2026-11-23", "tokens_in": 1, "tokens_out": 1e300, "cost_usd": 1.0}',
+    b'{"date": "2026-11-23", "tokens_in": 1, "tokens_out": 1, "cost_usd": NaN}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: repr(content[-20:]))
 def test_a_broken_file_is_begun_anew(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A power cut in the middle of a write costs the count, which is said once."""
     (tmp_path / "usage.json").write_bytes(content)
-    assert UsageFile(tmp_path).today.tokens_in == 0
+    assert UsageFile(tmp_path, lambda: "2026-11-23").today == Day("2026-11-23")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "counted anew" in caplog.text
 

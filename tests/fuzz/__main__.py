@@ -1,0 +1,125 @@
+"""Hunt each target for a while, one after the other, and tell what came of it."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzz.hunt import TARGETS, repeat
+
+OUTPUT = Path("fuzz-out")
+
+WARM_UP = 0.3
+"""Of the time; by then everything is imported and most of what can be found has been found."""
+
+MOST_GROWTH_MIB = 48
+"""After the warm-up. The hunter itself keeps each input that leads anywhere, and what it led to. A leak of 100 bytes
+in an attempt is more than this in ten minutes at a thousand attempts a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a hunt; memory in MiB."""
+
+    name: str
+    attempts: int
+    branches: int
+    inputs: int
+    warm: float
+    end: float
+    finding: Path | None
+    is_whole: bool
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether nothing was found."""
+        return self.is_whole and self.finding is None and self.end - self.warm <= MOST_GROWTH_MIB
+
+    def __str__(self) -> str:
+        """Return a line of the table."""
+        grown = f"{self.end - self.warm:+.1f} MiB from {self.warm:.0f}"
+        verdict = "good" if self.is_good else "FOUND" if self.finding else "FAILED" if not self.is_whole else "GROWS"
+        return f"{self.name:10} {self.attempts:>10,} {self.branches:>9,} {self.inputs:>7,}   {grown:22} {verdict}"
+
+
+HEADING = f"{'target':10} {'attempts':>10} {'branches':>9} {'inputs':>7}   {'memory':22}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; return the exit status."""
+    given = _parser().parse_args(arguments)
+    names = given.only.split() if given.only else list(TARGETS)
+    if unknown := [name for name in names if name not in TARGETS]:
+        print(f"there is no target {unknown[0]}; there is {', '.join(TARGETS)}", file=sys.stderr)
+        return 2
+    if given.repeat:
+        repeat(names[0], given.repeat)
+        return 0
+    given.output.mkdir(parents=True, exist_ok=True)
+    print(HEADING, flush=True)
+    outcomes = []
+    for name in names:
+        outcomes.append(_hunt(name, round(given.minutes * 60), given.seed, given.output))
+        print(outcomes[-1], flush=True)
+    for outcome in outcomes:
+        if not outcome.is_good:
+            _tell(outcome, given.output)
+    return 0 if all(outcome.is_good for outcome in outcomes) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10, help="for each target (%(default)s)")
+    parser.add_argument("--only", metavar="NAMES", help=f"only these: {', '.join(TARGETS)}")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**31, help="begin with this number")
+    parser.add_argument("--repeat", type=Path, metavar="FILE", help="one attempt, with this input, at the one target")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="for inputs and findings (%(default)s)")
+    return parser
+
+
+def _hunt(name: str, seconds: int, seed: int, output: Path) -> Outcome:
+    """Hunt a target in a process of its own, and watch its memory."""
+    command = [sys.executable, "-m", "tests.fuzz.hunt", name, f"--seconds={seconds}", f"--seed={seed}"]
+    known, begun, memory = set(output.iterdir()), time.monotonic(), [0.0]
+    log = output / f"{name}.log"
+    with log.open("wb") as out, subprocess.Popen([*command, f"--output={output}"], stdout=out, stderr=out) as process:
+        warm = 0.0
+        while process.poll() is None:
+            memory.append(_memory(process.pid) or memory[-1])
+            if not warm and time.monotonic() - begun > seconds * WARM_UP:
+                warm = memory[-1]
+            time.sleep(1)
+    text = log.read_text(errors="replace")
+    # libFuzzer may stop in the middle of a line: the newest figures are the last ones that are whole.
+    figures = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)/", text) or [("0", "0")]
+    attempts = re.findall(r"^(?:stat::number_of_executed_units: +|#)(\d+)", text, re.MULTILINE) or ["0"]
+    found = sorted(set(output.glob(f"{name}-*")) - known)
+    return Outcome(
+        name, int(attempts[-1]), int(figures[-1][0]), int(figures[-1][1]), warm or memory[-1], memory[-1],
+        found[0] if found else None, process.returncode == 0,
+    )  # fmt: skip
+
+
+def _memory(pid: int) -> float:
+    """Return the memory of a process in MiB, 0 when it is over."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _tell(outcome: Outcome, output: Path) -> None:
+    print(f"\n{outcome.name}: the whole story is in {output / outcome.name}.log")
+    if outcome.finding is not None:
+        print(f"  the input: {outcome.finding}")
+        print(f"  to repeat: {sys.executable} -m tests.fuzz --only {outcome.name} --repeat {outcome.finding}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
