@@ -1,11 +1,8 @@
 """Compare speakerd with what people use today; write the table as Markdown, and everything as JSON."""
 
 import argparse
-import gc
 import json
-import logging
 import multiprocessing
-import shutil
 import signal
 import sys
 import tempfile
@@ -15,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.__main__ import count
-from bench.peers import kitchen, outcome, talk, trouble
+from bench.peers import kitchen, outcome, talk, work
 from bench.peers.environments import python, version
 from bench.peers.peer import PEERS, Peer
-from bench.peers.trouble import TROUBLES, Outcome, Trouble
+from bench.peers.trouble import TROUBLES, Outcome
 from bench.room_words import answers, write_answers
-from bench.track import Track, compose
+from bench.track import compose
 from speakerd.errors import SpeakerdError
 
 PARTS = ("talk", "troubles", "kitchen")
@@ -69,13 +66,13 @@ class Comparison:
         context, at_once = multiprocessing.get_context("spawn"), self._arguments.at_once
         if "talk" in self._arguments.parts:
             # Alone, and each in a process that knows nothing of the one before.
-            with context.Pool(1, _begin, maxtasksperchild=1) as pool:
+            with context.Pool(1, work.begin, maxtasksperchild=1) as pool:
                 self._talk(pool)
         if "troubles" in self._arguments.parts:
-            with context.Pool(at_once, _begin, maxtasksperchild=1) as pool:
+            with context.Pool(at_once, work.begin, maxtasksperchild=1) as pool:
                 self._trouble(pool)
         if "kitchen" in self._arguments.parts:
-            with context.Pool(min(at_once, 2), _begin, maxtasksperchild=1) as pool:
+            with context.Pool(min(at_once, 2), work.begin, maxtasksperchild=1) as pool:
                 self._stay(pool)
 
     def found(self) -> dict[str, Any]:
@@ -95,12 +92,12 @@ class Comparison:
         for number in range(self._arguments.starts):
             for peer in self._arguments.only:
                 _tell(f"start {number + 1} of {self._arguments.starts}: {peer.name}")
-                self._add(peer, pool.apply(_started, (peer, self._place())))
+                self._add(peer, pool.apply(work.started, (peer, self._place())))
         track = compose(self._arguments.part, self._arguments.questions)
         for number in range(self._arguments.rounds):
             for peer in self._arguments.only:
                 _tell(f"conversation {number + 1} of {self._arguments.rounds}: {peer.name}, {track.seconds:.0f} s")
-                self._add(peer, pool.apply(_conversed, (peer, track, self._place())))
+                self._add(peer, pool.apply(work.conversed, (peer, track, self._place())))
 
     def _add(self, peer: Peer, said: talk.Talk | str) -> None:
         if isinstance(said, str):
@@ -114,7 +111,7 @@ class Comparison:
     def _trouble(self, pool: Any) -> None:
         _tell(f"troubles: {', '.join(one.name for one in TROUBLES)}; {self._arguments.at_once} at once")
         tasks = [(peer, one, self._place()) for one in TROUBLES for peer in self._arguments.only]
-        for peer, one, came in pool.imap_unordered(_endured, tasks):
+        for peer, one, came in pool.imap_unordered(work.endured, tasks):
             _tell(f"{one.name}: {peer.name}: {outcome.in_words(asdict(came), one)}")
             self._troubles[peer.name][one.name] = came
             if came.void:
@@ -124,7 +121,7 @@ class Comparison:
         _tell(f"kitchen {kitchen.ROOM}: {self._arguments.minutes:g} minutes each")
         files = write_answers(answers(), self._directory)
         tasks = [(peer, self._arguments.minutes, files, self._place()) for peer in self._arguments.only]
-        for peer, came in pool.imap_unordered(_stayed, tasks):
+        for peer, came in pool.imap_unordered(work.stayed, tasks):
             _tell(f"kitchen: {peer.name}: {outcome.interruptions(outcome.as_told(came))}")
             self._stays[peer.name] = came
             if came.void or came.starved:
@@ -133,46 +130,6 @@ class Comparison:
     def _place(self) -> Path:
         self._scenes += 1
         return self._directory / str(self._scenes)
-
-
-def _started(peer: Peer, directory: Path) -> talk.Talk | str:
-    try:
-        return talk.start(peer, directory)
-    except SpeakerdError as error:
-        return str(error)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _conversed(peer: Peer, track: Track, directory: Path) -> talk.Talk | str:
-    try:
-        return talk.converse(peer, track, directory)
-    except SpeakerdError as error:
-        return str(error)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _endured(task: tuple[Peer, Trouble, Path]) -> tuple[Peer, Trouble, Outcome]:
-    try:
-        return task[0], task[1], trouble.endure(*task)
-    finally:
-        shutil.rmtree(task[2], ignore_errors=True)
-
-
-def _stayed(task: tuple[Peer, float, tuple[Path, ...], Path]) -> tuple[Peer, kitchen.Stay]:
-    try:
-        return task[0], kitchen.stay(*task)
-    finally:
-        shutil.rmtree(task[3], ignore_errors=True)
-
-
-def _begin() -> None:
-    """Leave it to the parent when to end, and end in good order then: there is a peer to be stopped."""
-    gc.disable()  # it would stop the air for longer than a microphone can wait
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what this is for
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _tell(what: str) -> None:

@@ -86,6 +86,10 @@ def _add_delays(talk: Talk, server: Server, track: Track, card: SimulatedCard, b
         "word_to_silence_ms": [silence.after_first_word * 1e3 for silence in silences],
     }
     talk.counts = {
+        "conversations": 1,
+        "microphone overruns": sum(event.kind == "xrun" for event in card.timeline("mic")),
+        "questions": len(track.answers),
+        "answers": len([event for event in events if event.kind == "answer_start"]),
         "messages not recognised": lost,
         "answers not heard": unheard,
         "connections": len({event.connection for event in events if event.kind == "open"}),
