@@ -15,6 +15,7 @@ from bench.__main__ import count
 from bench.peers import kitchen, outcome, talk, work
 from bench.peers.environments import python, version
 from bench.peers.peer import PEERS, Peer
+from bench.peers.picture import draw
 from bench.peers.trouble import TROUBLES, Outcome
 from bench.room_words import answers, write_answers
 from bench.track import compose
@@ -42,6 +43,7 @@ def main() -> int:
     found = comparison.found()
     (arguments.output / "peers.json").write_text(json.dumps(found, indent=2) + "\n")
     (arguments.output / "peers.md").write_text(outcome.markdown(found))
+    draw(found, arguments.output / "peers.png")
     print(outcome.markdown(found))
     print(f"all of it: {arguments.output}")
     return 0

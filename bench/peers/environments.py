@@ -1,5 +1,6 @@
 """A virtual environment for each peer, made once from pinned packages and kept in the cache."""
 
+import ctypes.util
 import hashlib
 import os
 import platform
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from bench.peers.peer import HERE, Peer
 from speakerd.errors import SpeakerdError
+
+PORTAUDIO = "portaudio19-dev"
+"""Debian's package of what PyAudio is built with, and sounddevice loads."""
 
 
 def cache() -> Path:
@@ -36,6 +40,8 @@ def python(peer: Peer) -> str:
     """
     if peer.script is None:
         return sys.executable
+    if peer.needs_portaudio and ctypes.util.find_library("portaudio") is None:
+        raise SpeakerdError(f"{peer.title} needs PortAudio; run: apt-get install -y {PORTAUDIO}")
     directory = place(peer)
     done = directory / "complete"
     if not done.exists():
@@ -67,6 +73,6 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise SpeakerdError(
-            f"{' '.join(command)} failed; PyAudio and sounddevice need: apt-get install -y portaudio19-dev\n"
-            + done.stdout[-2000:]
+            f"{' '.join(command)} failed; what is built needs: apt-get install -y gcc python3-dev libasound2-dev "
+            f"{PORTAUDIO}\n{done.stdout[-2000:]}"
         )

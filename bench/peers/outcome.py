@@ -14,6 +14,9 @@ Figures = Mapping[str, Mapping[str, Sequence[float]]]
 """Samples by peer and name of the figure."""
 
 
+MISSING = "not measured: see below"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A line of the table: a figure, which percentile of it, and with how many decimals."""
@@ -77,6 +80,10 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
     for row in ROWS:
         if any(row.name in found["figures"].get(name, {}) for name in names):
             yield _line([row.words, *(figure(found["figures"].get(name, {}).get(row.name), row) for name in names)])
+    counted = {name: found["counts"].get(name, {}) for name in names}
+    if any(counted.values()):
+        yield _line(["questions answered", *(share(one) for one in counted.values())])
+        yield _line(["microphone overruns, in a conversation", *(overruns(one) for one in counted.values())])
     for trouble in TROUBLES:
         if any(trouble.name in found["troubles"].get(name, {}) for name in names):
             told = (found["troubles"].get(name, {}).get(trouble.name) for name in names)
@@ -89,15 +96,25 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 def figure(told: Mapping[str, float] | None, row: Row) -> str:
     """Return a figure with its spread: the median, and the least and the most; another percentile goes alone."""
     if told is None:
-        return "not measured: see below"
+        return MISSING
     value, low, high = (f"{told[name]:.{row.decimals}f}" for name in (row.statistic, "min", "max"))
     return value if row.statistic != "p50" or low == high else f"{value} ({low} to {high})"
+
+
+def share(counts: Mapping[str, int]) -> str:
+    """Return how many questions got an answer."""
+    return f"{counts['answers']} of {counts['questions']}" if counts else MISSING
+
+
+def overruns(counts: Mapping[str, int]) -> str:
+    """Return how often sound was lost because nobody read the microphone in time."""
+    return f"{counts['microphone overruns'] / counts['conversations']:.1f}" if counts else MISSING
 
 
 def in_words(told: Mapping[str, Any] | None, trouble: Trouble) -> str:
     """Return what came of a trouble."""
     if told is None or told["void"]:
-        return "not measured: see below"
+        return MISSING
     if told["again_s"] is not None:
         return f"yes, {told['again_s']:.1f} s"
     if told["status"] is not None:
@@ -111,7 +128,7 @@ def in_words(told: Mapping[str, Any] | None, trouble: Trouble) -> str:
 def interruptions(told: Mapping[str, Any] | None) -> str:
     """Return how often a peer interrupts itself."""
     if told is None or told["void"]:
-        return "not measured: see below"
+        return MISSING
     ended = "" if told["status"] is None else f"; it ended, status {told['status']}"
     own = f", and {told['own_turns'] * 600 / told['seconds']:.0f} answers to itself" if told["own_turns"] else ""
     return f"{told['per_ten_minutes']:.0f}{own}{ended}"
@@ -121,15 +138,25 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield what one should know about the table, a line each."""
     about = found["machine"]
     yield (
-        f"{found['date'][:10]}, {about['processor']}, {about['cores']} cores, Linux {about['kernel']}, load "
-        f"{about['load']:.1f} at the end; {found['rounds']} conversations with each, in turn; medians, and the least "
-        f"and the most. To repeat it: `{found['command']}`."
+        f"{found['date'][:10]}, {about['processor']}, {about['cores']} cores, Linux {about['kernel']}, "
+        f"load {about['load']:.1f} at the end; {found['rounds']} conversations with each, in turn; medians, with the "
+        f"least and the most{_numbers(found)}. To repeat it: `{found['command']}`."
     )
     for peer in PEERS:
         if peer.name in found["peers"]:
             yield f"{peer.title}: {peer.about}."
     for name, void in found["voids"].items():
         yield f"{name}: {void}"
+
+
+def _numbers(found: Mapping[str, Any]) -> str:
+    """Return of how few samples a delay is, at least."""
+    told = [(one["n"], peer, name) for peer, named in found["figures"].items() for name, one in named.items()]
+    delays = [one for one in told if one[2].endswith("_ms")]
+    if not delays:
+        return ""
+    number, peer, name = min(delays)
+    return f"; each delay of {number} samples or more (fewest: {name} of {peer})"
 
 
 def markdown(found: Mapping[str, Any]) -> str:

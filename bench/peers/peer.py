@@ -28,6 +28,7 @@ class Peer:
     script: str | None
     words: tuple[str, ...] = ()
     about: str = ""
+    needs_portaudio: bool = False
 
 
 PEERS = (
@@ -53,6 +54,7 @@ PEERS = (
         "through_pipecat.py",
         (MODEL,),
         about="GeminiLiveLLMService between its LocalAudioTransport (PyAudio)",
+        needs_portaudio=True,
     ),
     Peer(
         "livekit",
@@ -61,6 +63,7 @@ PEERS = (
         "through_livekit.py",
         ("console",),
         about="google.realtime.RealtimeModel in console mode (sounddevice), which brings an echo canceller",
+        needs_portaudio=True,
     ),
     Peer(
         "vision",
@@ -69,6 +72,7 @@ PEERS = (
         "through_vision.py",
         (MODEL,),
         about="gemini.Realtime with the local edge (sounddevice) in place of the service that it is made for",
+        needs_portaudio=True,
     ),
 )
 

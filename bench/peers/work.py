@@ -13,13 +13,16 @@ from bench.peers.trouble import Outcome, Trouble
 from bench.track import Track
 from speakerd.errors import SpeakerdError
 
+FAILURES = (SpeakerdError, OSError, LookupError, ValueError)
+"""What one peer may do to a scene of its own; the others go on, and it is told."""
+
 
 def started(peer: Peer, directory: Path) -> talk.Talk | str:
     """Start a peer; return what came of it, or why nothing did."""
     try:
         return talk.start(peer, directory)
-    except SpeakerdError as error:
-        return str(error)
+    except FAILURES as error:
+        return repr(error)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -28,8 +31,8 @@ def conversed(peer: Peer, track: Track, directory: Path) -> talk.Talk | str:
     """Hold a conversation; return what came of it, or why nothing did."""
     try:
         return talk.converse(peer, track, directory)
-    except SpeakerdError as error:
-        return str(error)
+    except FAILURES as error:
+        return repr(error)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -38,6 +41,8 @@ def endured(task: tuple[Peer, Trouble, Path]) -> tuple[Peer, Trouble, Outcome]:
     """Let something go wrong; return with whom, what, and what came of it."""
     try:
         return task[0], task[1], trouble.endure(*task)
+    except FAILURES as error:
+        return task[0], task[1], Outcome(None, 0.0, 0, None, void=repr(error))
     finally:
         shutil.rmtree(task[2], ignore_errors=True)
 
@@ -46,6 +51,8 @@ def stayed(task: tuple[Peer, float, tuple[Path, ...], Path]) -> tuple[Peer, kitc
     """Stay in the kitchen; return with whom, and what came of it."""
     try:
         return task[0], kitchen.stay(*task)
+    except FAILURES as error:
+        return task[0], kitchen.Stay(0.0, 0, 0, 0, 0, None, void=repr(error))
     finally:
         shutil.rmtree(task[3], ignore_errors=True)
 
