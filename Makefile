@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak fuzz check bench bench-room notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak fuzz check bench bench-room bench-peers notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -55,6 +55,9 @@ bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, w
 
 bench-room: $(READY)  ## echo, interruptions and silence in four simulated kitchens: half an hour each (more than an hour in all)
 	$(BIN)/python -m bench.room --output bench-out/room $(ROOM)
+
+bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers (35 minutes on a machine that rests; PortAudio)
+	$(BIN)/python -m bench.peers --output bench-out/peers $(PEERS)
 
 # Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
 $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites

@@ -38,9 +38,11 @@ class Memory:
 class Child:
     """A Python program that runs for as long as its ``with`` block; its output goes to a file."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], log: Path, python: str = sys.executable
+    ) -> None:
         """Prepare; ``words`` follow ``python``, ``environment`` is added to ours."""
-        self._command = [sys.executable, *words]
+        self._command = [python, *words]
         self._environment = os.environ | environment
         self._log = log
 
@@ -65,6 +67,16 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Return the number of its process."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Return the exit status; None while it runs."""
+        return self._process.poll()
 
     @property
     def said(self) -> str:
@@ -107,9 +119,8 @@ class Child:
 
     def check(self) -> None:
         """Raise SpeakerdError if it has ended."""
-        status = self._process.poll()
-        if status is not None:
-            raise SpeakerdError(f"{' '.join(self._command)} ended with status {status}{self._last_lines()}")
+        if self.status is not None:
+            raise SpeakerdError(f"{' '.join(self._command)} ended with status {self.status}{self._last_lines()}")
 
     def _last_lines(self) -> str:
         return "; its last lines:\n" + "\n".join(self.said.splitlines()[-LAST_LINES:])

@@ -220,6 +220,8 @@ class Connection:
     async def _disturb_talk(self, do: Do) -> None:
         if do.go_away is not None:
             self._tasks.create_task(self._go_away(do.go_away), name="go away")
+        elif do.forget_handles:
+            self._around.handles.forget()
         elif self._conversation and do.phantom_interrupted:
             if not self._conversation.model.interrupt():
                 await self.send(wire.content(interrupted=True))

@@ -51,6 +51,10 @@ class Handles:
             raise still_open()
         return memory
 
+    def forget(self) -> None:
+        """Take it that no handle was ever given."""
+        self._given.clear()
+
     def opened(self, memory: Memory) -> None:
         """Take it that this conversation has a connection."""
         self._open.add(memory.session)

@@ -161,6 +161,7 @@ class Do(_Part):
     flood: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     go_away: Seconds | None = None
     phantom_interrupted: Literal[True] | None = None
+    forget_handles: Literal[True] | None = None
     pause: Seconds | None = None
     pace: Annotated[float, Field(gt=0, le=1000)] | None = None
 

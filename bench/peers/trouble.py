@@ -1,0 +1,133 @@
+"""What goes wrong between a peer and the service, and whether somebody who asks is answered again."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.peers.figures import RATE
+from bench.peers.peer import Peer
+from bench.peers.scene import Scene, begun, script
+from bench.peers.server import Server
+from bench.track import compose, write_answers
+from speakerd.errors import SpeakerdError
+from speakerd.simulate.card import Converter, SimulatedCard
+
+ASK_S = 4.0
+"""How long an answer is waited for before it is asked again: a question takes 1.3 s, its answer 1 s more."""
+
+TRIES = 4
+"""So often it is asked before anything goes wrong."""
+
+IDLE_S = 3.0
+"""From the end of the first answer to the trouble."""
+
+INTERNAL = {"close": {"code": 1011, "reason": "Internal error encountered."}}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One way in which a connection ends.
+
+    ``do`` is for the stand-in, one thing after the other. ``lasts_s`` is how long nobody could answer, and time is
+    counted from then on; it is asked for ``patience_s`` after that.
+    """
+
+    name: str
+    title: str
+    do: tuple[dict[str, Any], ...]
+    lasts_s: float = 0.0
+    patience_s: float = 30.0
+
+
+TROUBLES = (
+    Trouble("go-away", "goAway with 5 s to go, then the close", ({"go_away": 5},), lasts_s=5),
+    Trouble("1011", "close 1011", (INTERNAL,)),
+    Trouble("reset", "TCP reset", ({"reset": True},)),
+    Trouble("outage", "20 s in which nobody answers the door", ({"refuse": 20},), lasts_s=20),
+    # The kernel still takes what is sent; new connections are served.
+    Trouble(
+        "half-open",
+        "a line that is dead for 60 s and looks alive",
+        ({"stop_reading": 60}, {"freeze": 60}),
+        patience_s=75,
+    ),
+    Trouble("stale-handle", "TCP reset, and the session is forgotten", ({"forget_handles": True}, {"reset": True})),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    ``again_s``: from the end of the trouble to the first sound of an answer; None: there was none. ``dials`` is how
+    often it connected after the trouble, or tried and was seen to. ``status`` is how its process ended, if it did.
+    """
+
+    again_s: float | None
+    waited_s: float
+    dials: int
+    status: int | None
+    void: str = ""
+
+
+def endure(peer: Peer, trouble: Trouble, directory: Path) -> Outcome:
+    """Let something go wrong 3 s after an answer, and ask until there is another.
+
+    Raises:
+        SpeakerdError: the peer did not come so far; the text holds what it wrote last.
+    """
+    directory.mkdir(parents=True)
+    track = compose(4.0, 1)
+    when = [{"event": "turn_complete", "after": IDLE_S + number / 10} for number in range(len(trouble.do))]
+    faults = [{"when": moment, "do": do} for moment, do in zip(when, trouble.do, strict=True)]
+    wishes = script(faults=faults, **write_answers(track.answers[:1], directory))
+    card = SimulatedCard(directory / "card", microphone=Converter(rate=RATE))
+    with (
+        Server(directory / "live", wishes) as server,
+        card,
+        begun(peer, server, card, directory / "peer") as scene,
+    ):
+        return _endured(scene, trouble, question())
+
+
+def question() -> bytes:
+    """Return a question, S16_LE at 16 kHz, with the silence that ends it."""
+    track = compose(4.0, 1)
+    samples = np.frombuffer(track.pcm, np.int16)
+    return samples[-round((1.3 + 2.24) * RATE) :].tobytes()
+
+
+def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
+    if all(_is_answered(scene, asked) is None for _ in range(TRIES)):
+        raise SpeakerdError(f"it did not answer before anything went wrong:\n{scene.child.said[-1000:]}")
+    last = len(trouble.do)
+    began = scene.child.wait_for(
+        "the trouble", lambda: faults[-1].at if len(faults := scene.server.all("fault")) == last else None, 60
+    )
+    since = began + trouble.lasts_s
+    while time.monotonic() < since and scene.child.status is None:
+        time.sleep(0.1)
+    again = None
+    while again is None and scene.child.status is None and time.monotonic() < since + trouble.patience_s:
+        again = _is_answered(scene, asked)
+    ended = time.monotonic()
+    return Outcome(
+        None if again is None else again - since,
+        ended - since,
+        len(scene.server.all("open", began)),
+        scene.child.status,
+    )
+
+
+def _is_answered(scene: Scene, asked: bytes) -> float | None:
+    """Ask; return when there is something to be heard, None where there is nothing in time."""
+    frame, said = scene.played_frames(), time.monotonic()
+    scene.card.speak(asked)
+    while time.monotonic() < said + ASK_S and scene.child.status is None:
+        if (at := scene.sounds_since(frame)) is not None:
+            return at
+        time.sleep(0.05)
+    return None

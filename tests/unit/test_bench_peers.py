@@ -1,0 +1,237 @@
+"""The comparison with other programs: from tapes to figures, and from figures to a table that hides nothing."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from bench import tables
+from bench.peers import environments, family, figures, outcome
+from bench.peers.figures import RATE, Samples, Tape
+from bench.peers.kitchen import Stay, unasked
+from bench.peers.peer import PEERS, Peer, command
+from bench.peers.trouble import TROUBLES, Outcome
+from bench.sound import Sound, Start
+from speakerd.errors import SpeakerdError
+from speakerd.simulate.ledger import WireEvent
+from speakerd.simulate.talkers import recording
+
+VOICE = recording("librivox/sense_and_sensibility_01_austen_64kb-0870.wav")[RATE : 5 * RATE]
+
+
+def tape(samples: Samples, *starts: tuple[int, float]) -> Tape:
+    frames, times = zip(*(starts or [(0, 100.0)]), strict=True)
+    return Tape(np.asarray(samples, np.float32), frames, times)
+
+
+def pcm(samples: Samples) -> bytes:
+    return (samples * 32767).astype(np.int16).tobytes()
+
+
+def audio(at: float, octets: int, total: int) -> WireEvent:
+    return WireEvent(at, 1, "in", "audio", {"bytes": octets, "total": total})
+
+
+def event(kind: str, at: float, **detail: int) -> WireEvent:
+    return WireEvent(at, 1, "-", kind, detail)
+
+
+def quiet(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def sent(samples: Samples, late: float, size: int = 1600, at: float = 100.0) -> list[WireEvent]:
+    """Return messages of ``size`` frames, each read so long after its last sample was at the microphone."""
+    ends = range(size, len(samples) + 1, size)
+    return [audio(at + (end - 1) / RATE + late, 2 * size, 2 * end) for end in ends]
+
+
+def test_the_delay_to_the_wire_survives_resampling_and_another_level() -> None:
+    """A program that takes 24 kHz, converts it and makes it louder is measured like one that does nothing."""
+    changed = np.clip(soxr.resample(soxr.resample(VOICE, RATE, 24_000), 24_000, RATE) * 1.5, -1, 1)
+    delays, lost = figures.wire_delays(sent(changed, 0.03), pcm(changed), tape(VOICE))
+    assert lost == 0
+    assert len(delays) > 20
+    assert delays == pytest.approx([0.03] * len(delays), abs=0.0005)
+
+
+def test_sound_that_was_lost_on_the_way_makes_nothing_late() -> None:
+    """After a hole in what was sent, the rest is still found where it was said."""
+    heard = np.concatenate((VOICE[:RATE], VOICE[2 * RATE :]))
+    events = sent(VOICE[:RATE], 0.02) + [
+        audio(event.at, 3200, event.detail["total"] + 2 * RATE) for event in sent(VOICE[2 * RATE :], 0.02, at=102.0)
+    ]
+    delays, lost = figures.wire_delays(events, pcm(heard), tape(VOICE))
+    assert lost == 0
+    assert max(delays) == pytest.approx(0.02, abs=0.0005)
+
+
+def test_messages_that_are_like_nothing_that_was_said_are_counted() -> None:
+    """Noise on the wire has no delay, and is not hidden."""
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, RATE).astype(np.float32)
+    assert figures.wire_delays(sent(noise, 0.02), pcm(noise), tape(VOICE)) == ([], 10)
+
+
+def test_silence_on_the_wire_is_not_measured() -> None:
+    """Nobody can tell one silence from another."""
+    assert figures.wire_delays(sent(quiet(1), 0.02), pcm(quiet(1)), tape(VOICE)) == ([], 0)
+
+
+def test_an_answer_is_heard_when_its_first_words_are() -> None:
+    """The delay runs from its first byte to its first sample, and an answer that never sounds is counted."""
+    played = tape(np.concatenate((quiet(0.25), VOICE, quiet(4))))
+    events = [event("answer_start", 100.1, turn=1), event("answer_start", 105.0, turn=2)]
+    delays, unheard = figures.first_sounds(events, [VOICE, VOICE[::-1].copy()], played)
+    assert delays == pytest.approx([0.15], abs=0.0005)
+    assert unheard == 1
+
+
+def test_silence_begins_with_the_last_sound_of_an_answer() -> None:
+    """It is counted from the message that interrupts, and from the first word of whoever does."""
+    said = np.concatenate((quiet(2), VOICE[:RATE], quiet(3)))
+    answer = np.concatenate((quiet(0.5), np.resize(VOICE, round(1.9 * RATE)), quiet(3)))
+    events = [event("answer_start", 100.4, turn=1), event("interrupted", 102.2, turn=1)]
+    (silence,) = figures.silences(events, tape(said), tape(answer), last=105.0)
+    assert silence.after_interrupted == pytest.approx(0.2, abs=0.03)
+    assert silence.after_first_word == pytest.approx(0.4, abs=0.06)
+
+
+def test_whoever_is_silent_before_the_server_knows_has_no_delay() -> None:
+    """A program that hears the word itself may be faster than the message, which is not a negative delay."""
+    said = np.concatenate((quiet(2), VOICE[:RATE], quiet(3)))
+    answer = np.concatenate((quiet(0.5), np.resize(VOICE, round(1.6 * RATE)), quiet(3)))
+    events = [event("answer_start", 100.4, turn=1), event("interrupted", 102.3, turn=1)]
+    (silence,) = figures.silences(events, tape(said), tape(answer), last=105.0)
+    assert silence.after_interrupted == 0
+
+
+def test_a_tape_knows_its_pauses() -> None:
+    """A converter that stood still is not taken for one that ran."""
+    two = tape(quiet(2), (0, 100.0), (RATE, 110.0))
+    assert two.moment(RATE - RATE // 2) == pytest.approx(100.5)
+    assert two.moment(RATE) == pytest.approx(110.0)
+    assert two.frame_at(105.0) == RATE
+    assert two.frame_at(110.5) == RATE + RATE // 2
+
+
+def test_a_loudspeaker_of_another_rate_is_brought_to_ours() -> None:
+    """What is at 48 kHz on the card is as long, in seconds, on the tape."""
+    card = Sound(bytes(2 * 96_000), (Start(0, 7.0, 48_000.0), Start(48_000, 20.0, 48_000.0)))
+    mine = Tape.of(card)
+    assert len(mine.samples) == 2 * RATE
+    assert mine.moment(RATE) == 20.0
+    assert len(Tape.of(Sound(b"", ())).samples) == 0
+
+
+def test_the_uplink_is_counted_in_its_span_only() -> None:
+    """A tenth of a second of sound in each tenth is 1920 kB a minute."""
+    events = sent(quiet(3), 0.0)
+    assert figures.kilobytes_per_minute(events, 101.0, 102.0) == pytest.approx(1920)
+
+
+def test_children_count_as_their_parent() -> None:
+    """A program that works in children does not look idle; strangers are not counted."""
+    stats = {
+        1: family.parse("1 (init) S 0 1 1 0 -1 0 0 0 0 0 5 5 0 0 20"),
+        7: family.parse("7 (a (b) c) S 1 7 7 0 -1 0 0 0 0 0 100 50 30 20 20"),
+        8: family.parse("8 (child) S 7 7 7 0 -1 0 0 0 0 0 10 10 0 0 20"),
+    }
+    assert {stat.pid for stat in family.descendants(7, stats)} == {7, 8}
+    assert stats[7].cpu_s == pytest.approx(2.0)
+    assert family.descendants(99, stats) == []
+
+
+def test_what_follows_a_question_is_no_self_interruption() -> None:
+    """An answer that the question itself breaks off is not counted."""
+    events = [event("interrupted", at) for at in (10.0, 11.5, 30.0)]
+    assert [one.at for one in unasked(events, [9.5])] == [30.0]
+
+
+def found(again: float | None = 2.34, *, status: int | None = None, void: str = "") -> dict[str, object]:
+    """Return what a run of two peers wrote."""
+    samples = {"speakerd": {"pss_mib": [61.0, 63.0]}, "minimal": {"pss_mib": [47.0]}}
+    bad = Outcome(again, 45.2, 1, status, void)
+    about = {
+        "peers": ["speakerd", "minimal"],
+        "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
+        "rounds": 1,
+        "voids": {"minimal, TCP reset": "it fell over"} if void else {},
+        "command": "python -m bench.peers",
+    }
+    troubles = {"speakerd": {"reset": Outcome(1.0, 1.0, 1, None)}, "minimal": {"reset": bad}}
+    stays = {"speakerd": Stay(300.0, 5, 0, 0, 0, None), "minimal": Stay(300.0, 1, 120, 100, 0, None)}
+    told: dict[str, object] = json.loads(json.dumps(outcome.as_json(samples, {}, troubles, stays, about)))
+    return told
+
+
+def test_the_table_shows_losses_too() -> None:
+    """Medians stand with the least and the most, whoever is ahead."""
+    lines = list(outcome.table(found()))
+    assert lines[0] == "|  | speakerd 0.1.0 | minimal example 3.4.0 |"
+    assert "| memory (PSS), MiB | 62 (61 to 63) | 47 |" in lines
+    assert "| TCP reset: answers again | yes, 1.0 s | yes, 2.3 s |" in lines
+    assert lines[-1].endswith("| 0 | 240, and 200 answers to itself |")
+
+
+@pytest.mark.parametrize(
+    ("outcome_of", "words"),
+    [
+        ({"again": None}, "no, not in 45 s: it runs and dialled once"),
+        ({"again": None, "status": 1}, "no: it ended, status 1"),
+        ({"again": None, "void": "it fell over"}, "not measured: see below"),
+    ],
+)
+def test_what_a_peer_cannot_do_is_said_in_words(outcome_of: dict[str, object], words: str) -> None:
+    """An empty cell would hide it."""
+    told = found(**outcome_of)  # type: ignore[arg-type]  # one row of the table above
+    assert words in "\n".join(outcome.table(told))
+    if "void" in outcome_of:
+        assert "- minimal, TCP reset: it fell over" in outcome.markdown(told)
+
+
+def test_the_readme_gets_the_table_between_its_marks(tmp_path: Path) -> None:
+    """All else stays; a second time changes nothing; a README without marks is left alone, and said so."""
+    readme, results = tmp_path / "README.md", tmp_path / "peers.json"
+    readme.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
+    results.write_text(json.dumps(found()))
+    tables.write(readme, results)
+    once = readme.read_text()
+    assert "old" not in once
+    assert once.startswith("before\n")
+    assert once.endswith(f"{tables.END}\nafter\n")
+    assert "| TCP reset: answers again |" in once
+    tables.write(readme, results)
+    assert readme.read_text() == once
+    readme.write_text("nothing\n")
+    with pytest.raises(SpeakerdError, match="peers"):
+        tables.write(readme, results)
+
+
+@pytest.mark.parametrize("peer", [peer for peer in PEERS if peer.script], ids=lambda peer: peer.name)
+def test_a_peer_has_its_packages_pinned(peer: Peer) -> None:
+    """Every package has one version and its hashes, and no file names a host."""
+    text = environments.requirements(peer).read_text()
+    pins = re.findall(r"^([a-z0-9._-]+)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 10
+    assert "://" not in text
+    assert peer.distribution in pins
+
+
+def test_speakerd_runs_as_it_is_delivered(tmp_path: Path) -> None:
+    """Nothing that makes it better or worse is set: only where everything is, and how loud."""
+    command(PEERS[0], "https://127.0.0.1:1", tmp_path)
+    assert set(re.findall(r"^\w+", (tmp_path / "speakerd.yaml").read_text(), re.MULTILINE)) == {
+        "live",
+        "microphone",
+        "speaker",
+    }
+
+
+def test_each_trouble_has_its_own_name() -> None:
+    """What came of one is not taken for what came of another."""
+    assert len({trouble.name for trouble in TROUBLES}) == len(TROUBLES) == len({one.title for one in TROUBLES})
+    assert asdict(TROUBLES[0])["lasts_s"] > 0
