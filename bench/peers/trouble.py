@@ -124,10 +124,10 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
 
 def _is_answered(scene: Scene, asked: bytes) -> float | None:
     """Ask; return when there is something to be heard, None where there is nothing in time."""
-    frame, said = scene.played_frames(), time.monotonic()
+    said = time.monotonic()
     scene.card.speak(asked)
     while time.monotonic() < said + ASK_S and scene.child.status is None:
-        if (at := scene.sounds_since(frame)) is not None:
+        if (at := scene.sounds_since(said)) is not None:
             return at
         time.sleep(0.05)
     return None
