@@ -124,7 +124,7 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
 
 
 def _is_answered(scene: Scene, asked: bytes, since: float) -> float | None:
-    """Ask; return when an answer is to be heard that the service gave since a moment, None where there is none in time.
+    """Ask; return when an answer is to be heard that was given since a moment, None where there is none in time.
 
     What is to be heard alone proves nothing: it may be what was left of an answer from before.
     """
