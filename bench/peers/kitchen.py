@@ -66,12 +66,10 @@ def _stayed(scene: Scene, kitchen: Kitchen, seconds: float) -> Stay:
     asked: list[float] = []
     began = time.monotonic()
     while time.monotonic() < began + seconds and scene.child.status is None:
-        frame = scene.played_frames()
         asked.append(kitchen.say(at_level(recording(QUESTION), ASKED_DB)))
         time.sleep(HEARD_S)
-        while scene.sounds_since(frame) is not None and time.monotonic() < began + seconds:
-            frame = scene.played_frames()
-            time.sleep(QUIET_S)
+        while scene.sounds_since(time.monotonic() - QUIET_S) is not None and time.monotonic() < began + seconds:
+            time.sleep(0.5)
     ended = time.monotonic()
     interrupted, turns = scene.server.all("interrupted", began, ended), scene.server.all("answer_start", began, ended)
     by_itself = unasked(interrupted, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,32 +46,31 @@ class Scene:
     card: SimulatedCard
     ready_s: float
 
-    def played_frames(self) -> int:
-        """Return how many frames have left the loudspeaker."""
+    def sounds_since(self, moment: float) -> float | None:
+        """Return when something began that is to be heard since a moment; None where it is no more than a crackle."""
+        frame = self._frame_at(moment)
         file = self.card.file("speaker", "sink")
-        return file.stat().st_size // SAMPLE_BYTES if file.exists() else 0
-
-    def sounds_since(self, frame: int) -> float | None:
-        """Return when something began that is to be heard since a frame; None where it is no more than a crackle."""
-        file = self.card.file("speaker", "sink")
-        if not file.exists():
+        if frame is None or not file.exists():
             return None
         with file.open("rb") as sink:
             sink.seek(frame * SAMPLE_BYTES)
             pcm = sink.read()
-        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], np.int16).astype(np.int32)
+        samples = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], np.int16).astype(np.int32)
         loud = np.flatnonzero(np.abs(samples) > LOUD)
         return None if len(loud) < CRACKLE else self.card.moment_played(frame + int(loud[0]))
 
-    def wait_for_quiet(self, seconds: float, timeout: float) -> bool:
-        """Wait until nothing was to be heard for so long; return False where that takes too long."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            frame = self.played_frames()
-            time.sleep(seconds)
-            if self.sounds_since(frame) is None:
-                return True
-        return False
+    def _frame_at(self, moment: float) -> int | None:
+        """Return the first frame that leaves the loudspeaker at a moment or later; None where none did yet.
+
+        What a stream played before it ran empty may be on the tape only when it ends, so its length tells nothing.
+        """
+        starts = [event for event in self.card.timeline("speaker") if event.kind == "start"]
+        later = [event.frame for event in starts if event.time > moment]
+        earlier = [event for event in starts if event.time <= moment]
+        if not earlier:
+            return later[0] if later else None
+        frame = earlier[-1].frame + math.ceil((moment - earlier[-1].time) * earlier[-1].rate)
+        return min([frame, *later])
 
 
 @contextlib.contextmanager

@@ -101,7 +101,8 @@ def question() -> bytes:
 
 
 def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
-    if all(_is_answered(scene, asked) is None for _ in range(TRIES)):
+    first = time.monotonic()
+    if all(_is_answered(scene, asked, first) is None for _ in range(TRIES)):
         raise SpeakerdError(f"it did not answer before anything went wrong:\n{scene.child.said[-1000:]}")
     last = len(trouble.do)
     began = scene.child.wait_for(
@@ -112,7 +113,7 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
         time.sleep(0.1)
     again = None
     while again is None and scene.child.status is None and time.monotonic() < since + trouble.patience_s:
-        again = _is_answered(scene, asked)
+        again = _is_answered(scene, asked, since)
     ended = time.monotonic()
     return Outcome(
         None if again is None else again - since,
@@ -122,12 +123,16 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
     )
 
 
-def _is_answered(scene: Scene, asked: bytes) -> float | None:
-    """Ask; return when there is something to be heard, None where there is nothing in time."""
-    frame, said = scene.played_frames(), time.monotonic()
+def _is_answered(scene: Scene, asked: bytes, since: float) -> float | None:
+    """Ask; return when an answer is to be heard that was given since a moment, None where there is none in time.
+
+    What is to be heard alone proves nothing: it may be what was left of an answer from before.
+    """
+    deadline = time.monotonic() + ASK_S
     scene.card.speak(asked)
-    while time.monotonic() < said + ASK_S and scene.child.status is None:
-        if (at := scene.sounds_since(frame)) is not None:
-            return at
+    while time.monotonic() < deadline and scene.child.status is None:
+        for answer in scene.server.all("answer_start", since):
+            if (at := scene.sounds_since(answer.at)) is not None:
+                return at
         time.sleep(0.05)
     return None

@@ -243,6 +243,19 @@ async def test_handles_grow_old(tmp_path: Path) -> None:
             assert await caller.closed() == (1008, "BidiGenerateContent session not found")
 
 
+async def test_handles_are_forgotten(tmp_path: Path) -> None:
+    """A service that has lost its memory refuses a handle that it gave a moment ago."""
+    forget = {"when": {"event": "handle"}, "do": {"forget_handles": True}}
+    async with stand_in(tmp_path, faults=[forget]) as live:
+        async with Caller.call(live) as caller:
+            await caller.set_up()
+            handle = (await caller.until("sessionResumptionUpdate"))["sessionResumptionUpdate"]["newHandle"]
+        await live.wait_for("close")
+        async with Caller.call(live) as caller:
+            await caller.send({"setup": {"model": f"models/{MODEL}", "sessionResumption": {"handle": handle}}})
+            assert await caller.closed() == (1008, "BidiGenerateContent session not found")
+
+
 ANSWERS_GONE_WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"empty_turn": True}, ["turnComplete", "usageMetadata"]),
     ({"turn_reason": "RESPONSE_REJECTED"}, ["turnComplete", "turnCompleteReason", "usageMetadata"]),

@@ -10,13 +10,17 @@ import pytest
 import soxr
 
 from bench import tables
+from bench.child import Child
 from bench.peers import environments, family, figures, outcome
 from bench.peers.figures import RATE, Samples, Tape
 from bench.peers.kitchen import Stay, unasked
 from bench.peers.peer import PEERS, Peer, command
+from bench.peers.scene import Scene
+from bench.peers.server import Server
 from bench.peers.trouble import TROUBLES, Outcome
 from bench.sound import Sound, Start
 from speakerd.errors import SpeakerdError
+from speakerd.simulate.card import SimulatedCard
 from speakerd.simulate.ledger import WireEvent
 from speakerd.simulate.talkers import recording
 
@@ -151,8 +155,34 @@ def test_what_follows_a_question_is_no_self_interruption() -> None:
     assert [one.at for one in unasked(events, [9.5])] == [30.0]
 
 
+def scene(directory: Path, *starts: tuple[float, int], samples: Samples) -> Scene:
+    """Return a scene of which only the loudspeaker's tape is looked at: starts are moment and frame, at 16 kHz."""
+    card = SimulatedCard(directory)
+    lines = [f"start {round(time * 1e9)} {frame} {RATE}\n" for time, frame in starts]
+    card.file("speaker", "timeline").write_text("".join(lines))
+    card.file("speaker", "sink").write_bytes(pcm(samples))
+    server = Server(directory, {})
+    return Scene(PEERS[0], Child([], {}, directory / "log"), server, card, 0.0)
+
+
+def test_an_answer_is_one_that_begins_after_the_question(tmp_path: Path) -> None:
+    """What was played before, and comes onto the tape only when the program ends, is no answer."""
+    here = scene(
+        tmp_path, (100.0, 0), (110.0, 2 * RATE), samples=np.concatenate((VOICE[:RATE], quiet(1), VOICE[:RATE]))
+    )
+    assert here.sounds_since(99.0) == pytest.approx(100.0, abs=0.1)
+    assert here.sounds_since(105.0) == pytest.approx(110.0, abs=0.1)
+    assert here.sounds_since(111.0) is None
+
+
+def test_a_crackle_is_no_answer(tmp_path: Path) -> None:
+    """The rest of a buffer that sounds when a program ends does not say that it is well."""
+    assert scene(tmp_path, (100.0, 0), samples=VOICE[:1024]).sounds_since(99.0) is None
+
+
 def found(again: float | None = 2.34, *, status: int | None = None, void: str = "") -> dict[str, object]:
     """Return what a run of two peers wrote."""
+    counts = {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}}
     samples = {"speakerd": {"pss_mib": [61.0, 63.0]}, "minimal": {"pss_mib": [47.0]}}
     bad = Outcome(again, 45.2, 1, status, void)
     about = {
@@ -164,7 +194,7 @@ def found(again: float | None = 2.34, *, status: int | None = None, void: str = 
     }
     troubles = {"speakerd": {"reset": Outcome(1.0, 1.0, 1, None)}, "minimal": {"reset": bad}}
     stays = {"speakerd": Stay(300.0, 5, 0, 0, 0, None), "minimal": Stay(300.0, 1, 120, 100, 0, None)}
-    told: dict[str, object] = json.loads(json.dumps(outcome.as_json(samples, {}, troubles, stays, about)))
+    told: dict[str, object] = json.loads(json.dumps(outcome.as_json(samples, counts, troubles, stays, about)))
     return told
 
 
@@ -174,6 +204,8 @@ def test_the_table_shows_losses_too() -> None:
     assert lines[0] == "|  | speakerd 0.1.0 | minimal example 3.4.0 |"
     assert "| memory (PSS), MiB | 62 (61 to 63) | 47 |" in lines
     assert "| TCP reset: answers again | yes, 1.0 s | yes, 2.3 s |" in lines
+    assert "| questions answered | 5 of 6 | not measured: see below |" in lines
+    assert "| microphone overruns, in a conversation | 1.5 | not measured: see below |" in lines
     assert lines[-1].endswith("| 0 | 240, and 200 answers to itself |")
 
 
