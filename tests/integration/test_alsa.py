@@ -229,6 +229,27 @@ async def test_a_card_that_is_unplugged_comes_back_with_its_plug(card: Simulated
     assert "the loudspeaker went away: No such device" in (mouth.reports[1] or "")
 
 
+async def test_a_loudspeaker_that_goes_in_a_silence_costs_no_answer(card: SimulatedCard) -> None:
+    """While nothing is said it is unplugged and plugged in again; then it plays the next answer whole."""
+    mouth, said = Mouth(), ramp(OUTPUT_RATE, 0.5, step=13)
+    async with mouth.talking() as speaker:
+        mouth.say(ramp(OUTPUT_RATE, 0.2))
+        await mouth.silent()
+        mouth.reply.end_turn()
+        speaker.try_again()  # news of another card
+        card.unplug()
+        speaker.try_again()
+        await until(lambda: mouth.reports[-1] is not None, "the loss")
+        card.replug()
+        speaker.try_again()
+        await until(lambda: mouth.reports[-1] is None, "its return")
+        before = len(card.played())
+        mouth.say(said)
+        await mouth.silent()
+        assert card.played()[before:] == said
+    assert any("there is no loudspeaker speaker" in (report or "") for report in mouth.reports)
+
+
 async def test_a_microphone_is_closed_and_opened_at_a_word(card: SimulatedCard) -> None:
     """Closed, the device stops and nothing is heard; open again, it goes on; however often, and however fast."""
     ear = Ear()
