@@ -19,7 +19,7 @@ from speakerd.errors import HardwareError
 from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
 from speakerd.settings import Settings
 from speakerd.simulate.card import Converter, SimulatedCard
-from speakerd.sound import alsa
+from speakerd.sound import alsa, devices
 from speakerd.sound.alsa import Microphone, Speaker, open_pcm
 from speakerd.sound.devices import holders, why_not
 from speakerd.sound.reply import Reply
@@ -352,6 +352,19 @@ def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
             assert holders(tmp_path, "p") == []
         finally:
             other.kill()
+
+
+def test_who_holds_a_device_is_told_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its sandbox, where it cannot see other programs, the speaker still says which one is in the way."""
+    asound = tmp_path / "asound"
+    (stream := asound / "card2" / "pcm1c" / "sub0").mkdir(parents=True)
+    (asound / "Device").symlink_to("card2")
+    (stream / "status").write_text("state: RUNNING\nowner_pid   : 812\ntrigger_time: 1.0\n")
+    monkeypatch.setattr(devices, "PROC", tmp_path)
+    said = why_not("plughw:CARD=Device,DEV=1", "Device or resource busy", capture=True)
+    assert "is in use by process 812 (`cat /proc/812/comm` names it); stop it" in said
+    (stream / "status").write_text("closed\n")
+    assert "another program" in why_not("plughw:CARD=Device,DEV=1", "Device or resource busy", capture=True)
 
 
 @pytest.mark.parametrize(
