@@ -12,8 +12,12 @@ from tests.vm.machine import BOOTS, Console, Cut, Machine, PanicError
 KINDS = ("press", "boot", "turn")
 """When the power fails: soon after a press, while it starts, while a question is asked or answered."""
 
-WITHIN_S = {"press": 1.5, "boot": 60.0, "turn": 8.0}
-"""The latest moment after the press, the start of the machine, or the beginning of the question."""
+WITHIN_S = {"press": 1.5, "turn": 8.0}
+"""The latest moment after the press, or the beginning of the question."""
+
+WITHIN_BOOTS = 1.5
+"""The latest moment after the power came, in times of what it took from there to the stand-in: that depends on the
+host, and the speaker starts behind it."""
 
 PROMISES = {"DOWN": "either", "RED": "muted", "HEARD": "not-muted"}
 """What must hold after the power has failed, by what was seen last: a press counts when the light is red."""
@@ -52,7 +56,8 @@ class PowerCuts:
     async def _cut(self, number: int) -> bool:
         """Boot, and let the power fail; return whether all was well until then."""
         kind = KINDS[(number - 1) % len(KINDS)]
-        after, nth = self._random.uniform(0, WITHIN_S[kind]), self._random.randint(1, 2)
+        latest = WITHIN_S[kind] if kind in WITHIN_S else WITHIN_BOOTS * self._boots[0]
+        after, nth, is_cut = self._random.uniform(0, latest), self._random.randint(1, 2), asyncio.Event()
 
         async def cut(console: Console) -> None:
             if kind != "boot":
@@ -60,13 +65,14 @@ class PowerCuts:
                 before = sum(word in ("DOWN", "ASKED") for word in console.told)
                 await console.until("DOWN", "ASKED", count=before + nth)
             await asyncio.sleep(after)
+            is_cut.set()
 
         act = "" if kind == "boot" else f" scenes.act={kind} scenes.seed={self._seed + number}"
         console = await self._boot(str(number), self._words(number) + act, cut=cut)
         found = PROMISES.get(console.last(*PROMISES) or "", self._expected)
         print(f"cut {number} of {self._cuts}: {after:.2f} s into a {kind}; from now on it must be {found}")
         self._expected = found
-        return "FAIL" not in console.told and not console.is_over and (kind == "boot" or console.went_well)
+        return is_cut.is_set() and "FAIL" not in console.told
 
     async def _boot(self, name: str, words: str, *, first: bool = False, cut: Cut | None = None) -> Console:
         for number in range(1, BOOTS + 1):

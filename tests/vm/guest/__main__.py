@@ -14,7 +14,7 @@ from tests.vm.guest.recorder import Recorder
 
 Scene = Callable[[Kitchen], Awaitable[str]]
 
-PATIENCE_S = 180.0
+PATIENCE_S = 240.0
 """How long a scene may take: without a real processor below it, the daemon needs half a minute to start."""
 
 
