@@ -27,10 +27,10 @@ test-clients: $(READY)  ## other people's clients against the stand-in (needs np
 test-faults: $(READY)  ## every fault there is against the daemon, as a table (half an hour); ONLY='close*', JOBS=4
 	$(BIN)/python -m tests.faults --only '$(or $(ONLY),*)' --jobs $(or $(JOBS),4) --output faults-out
 
-test-vm: $(READY)  ## the panel on a real kernel, in a virtual machine (root; QEMU and mmdebstrap; ten minutes); ONLY=name
-	$(BIN)/python -m tests.vm --only $(or $(ONLY),panel.)
+test-vm: $(READY)  ## all of it on a real kernel, in a virtual machine (root; QEMU, mmdebstrap; 40 minutes); ONLY=name CUTS=5
+	$(BIN)/python -m tests.vm $(if $(ONLY),--only $(ONLY)) $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
 
-test-system: $(READY)  ## the package under a real systemd, in that machine (a quarter of an hour); ONLY=name
+test-system: $(READY)  ## of that, the package under a real systemd (a quarter of an hour); ONLY=name
 	$(BIN)/python -m tests.vm --only $(or $(ONLY),service.,package.)
 
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)

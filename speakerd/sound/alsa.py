@@ -418,8 +418,9 @@ class Speaker:
         return self._owner.trouble
 
     def try_again(self) -> None:
-        """Look at once for a device that is away."""
+        """Look at once whether a device that is away has come, or one that rests has gone."""
         self._owner.try_again()
+        self._reply.wake()
 
     def drop(self) -> int:
         """Fall silent at once and forget the reply; return how many queued milliseconds were dropped.
@@ -462,7 +463,8 @@ class Speaker:
             if self._owner.failures:
                 self._reply.cut()  # what was said to a loudspeaker that was not there is not said later
             self._owner.opened()
-            while (block := self._reply.begin()) is not None:
+            # A device at rest does not tell that it has gone: at news of a card it is opened anew.
+            while block := self._reply.begin():
                 self._play(pcm, block)
         except alsaaudio.ALSAAudioError as error:
             raise HardwareError(f"the loudspeaker went away: {error}") from error

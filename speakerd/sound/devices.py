@@ -49,7 +49,8 @@ def why_not(device: str, reason: str, *, capture: bool) -> str:
     setting = "microphone.device" if capture else "speaker.device"
     listed = f"`speakerd devices` lists what there is; put one of them under {setting}"
     if "busy" in reason:
-        who = holders(_node(device, capture=capture), "c" if capture else "p")
+        node = _node(device, capture=capture)
+        who = holders(node, "c" if capture else "p") or owners(node)
         by = f"in use by {', '.join(who)}; stop it" if who else "in use by another program; stop that"
         return f"the {what} {device} is {by}, or choose another device ({listed})"
     if re.search("No such|not found|Unknown|Invalid argument", reason):
@@ -78,6 +79,29 @@ def holders(node: Path, direction: str) -> list[str]:
         if any(path == str(node) or in_directory.fullmatch(path) for path in opened):
             found.append(f"{name} (pid {process.name})")
     return sorted(found)
+
+
+def owners(node: Path) -> list[str]:
+    """Return the numbers of those that the kernel says have a device file open, whoever's programs they are.
+
+    A service that may not see other people's programs learns no more (sound/core/pcm.c in Linux,
+    snd_pcm_substream_proc_status_read); each is a thread's number, by which `/proc` finds the program, too.
+    """
+    match = re.fullmatch(r"pcmC(\d+)D(\d+)([cp])", node.name)
+    if match is None:
+        return []
+    stream = PROC / "asound" / f"card{match[1]}" / f"pcm{match[2]}{match[3]}"
+    found = [
+        re.search(r"^owner_pid\s*:\s*(\d+)", _text(status), re.MULTILINE) for status in stream.glob("sub*/status")
+    ]
+    return sorted(f"process {owner[1]} (`cat /proc/{owner[1]}/comm` names it)" for owner in found if owner)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""  # the card has gone
 
 
 def _node(device: str, *, capture: bool) -> Path:

@@ -43,6 +43,7 @@ class Reply:
         self._cut_at: float | None = None
         self._closed = False
         self._idle = True  # the reader has nothing in hand and nothing in the device
+        self._woken = False  # it is to see after its device before it waits on
         self._cuts = 0
         self._taken_at = 0  # the number of cuts when the reader last took something
 
@@ -118,6 +119,12 @@ class Reply:
         """Whether nothing is queued; what the reader has in hand does not count."""
         return not self._queued
 
+    def wake(self) -> None:
+        """Let the reader, where it waits for a reply, see after its device."""
+        with self._changed:
+            self._woken = self._idle
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Send the reader home."""
         with self._changed:
@@ -131,9 +138,15 @@ class Reply:
         return self._taken_at != self._cuts
 
     def begin(self) -> bytes | None:
-        """Wait for a reply; return its first block, the pre-buffer or all there is; None when closed."""
+        """Wait for a reply; return its first block, the pre-buffer or all there is; None when closed.
+
+        An empty block is returned where the reader is to see after its device first.
+        """
         with self._changed:
             while not self._closed:
+                if self._woken:
+                    self._woken = False
+                    return b""
                 if self._queued >= self._prebuffer or (self._queued and self._complete):
                     return self._take(self._prebuffer)
                 if not self._queued:

@@ -19,7 +19,7 @@ from speakerd.errors import HardwareError
 from speakerd.live.events import INPUT_RATE, OUTPUT_RATE
 from speakerd.settings import Settings
 from speakerd.simulate.card import Converter, SimulatedCard
-from speakerd.sound import alsa
+from speakerd.sound import alsa, devices
 from speakerd.sound.alsa import Microphone, Speaker, open_pcm
 from speakerd.sound.devices import holders, why_not
 from speakerd.sound.reply import Reply
@@ -229,6 +229,27 @@ async def test_a_card_that_is_unplugged_comes_back_with_its_plug(card: Simulated
     assert "the loudspeaker went away: No such device" in (mouth.reports[1] or "")
 
 
+async def test_a_loudspeaker_that_goes_in_a_silence_costs_no_answer(card: SimulatedCard) -> None:
+    """While nothing is said it is unplugged and plugged in again; then it plays the next answer whole."""
+    mouth, said = Mouth(), ramp(OUTPUT_RATE, 0.5, step=13)
+    async with mouth.talking() as speaker:
+        mouth.say(ramp(OUTPUT_RATE, 0.2))
+        await mouth.silent()
+        mouth.reply.end_turn()
+        speaker.try_again()  # news of another card
+        card.unplug()
+        speaker.try_again()
+        await until(lambda: mouth.reports[-1] is not None, "the loss")
+        card.replug()
+        speaker.try_again()
+        await until(lambda: mouth.reports[-1] is None, "its return")
+        before = len(card.played())
+        mouth.say(said)
+        await mouth.silent()
+        assert card.played()[before:] == said
+    assert any("there is no loudspeaker speaker" in (report or "") for report in mouth.reports)
+
+
 async def test_a_microphone_is_closed_and_opened_at_a_word(card: SimulatedCard) -> None:
     """Closed, the device stops and nothing is heard; open again, it goes on; however often, and however fast."""
     ear = Ear()
@@ -331,6 +352,19 @@ def test_who_holds_a_device_is_named(tmp_path: Path) -> None:
             assert holders(tmp_path, "p") == []
         finally:
             other.kill()
+
+
+def test_who_holds_a_device_is_told_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its sandbox, where it cannot see other programs, the speaker still says which one is in the way."""
+    asound = tmp_path / "asound"
+    (stream := asound / "card2" / "pcm1c" / "sub0").mkdir(parents=True)
+    (asound / "Device").symlink_to("card2")
+    (stream / "status").write_text("state: RUNNING\nowner_pid   : 812\ntrigger_time: 1.0\n")
+    monkeypatch.setattr(devices, "PROC", tmp_path)
+    said = why_not("plughw:CARD=Device,DEV=1", "Device or resource busy", capture=True)
+    assert "is in use by process 812 (`cat /proc/812/comm` names it); stop it" in said
+    (stream / "status").write_text("closed\n")
+    assert "another program" in why_not("plughw:CARD=Device,DEV=1", "Device or resource busy", capture=True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from speakerd.simulate.speech import questions
 from tests.vm.machine import OVERLAY, Guest
 
 CHECKOUT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ def make_overlay(guest: Guest, package: Path, directory: Path) -> None:
     shutil.copytree(CHECKOUT / "tests" / "vm", scenes / "vm", ignore=shutil.ignore_patterns("__pycache__", "files"))
     shutil.copy(CHECKOUT / "tests" / "__init__.py", scenes)
     shutil.copy(package, scenes.parent / "speakerd.deb")
+    (scenes.parent / "question.raw").write_bytes(questions()[0].pcm)
     _make_next(package, scenes.parent / "next.deb", directory)
     # The stand-in of the Live API, which the scenes run beside the package.
     with zipfile.ZipFile(_wheel(directory / "wheel")) as wheel:

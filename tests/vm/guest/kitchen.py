@@ -5,11 +5,9 @@ import contextlib
 import itertools
 import json
 import math
-import random
 import re
 import shutil
 import struct
-import subprocess
 import sys
 import time
 import wave
@@ -24,8 +22,12 @@ from speakerd.simulate.live_api import LiveApi, LiveApiOptions
 from speakerd.simulate.script import Script
 from tests.vm.guest.journal import UNIT, Journal
 from tests.vm.guest.pins import Button, Trace
+from tests.vm.guest.room import SPOKEN_RATE, Room
 
 KEY = "not-a-real-key-0123456789"
+PORT = 8443
+"""Where the server is found, at each boot."""
+
 RUN = Path("/run/scenes")
 STATE = Path("/var/lib/speakerd")
 SETTINGS = Path("/etc/speakerd/speakerd.yaml")
@@ -64,26 +66,32 @@ class Wakeups:
 class Kitchen:
     """Everything, and what is known of it from outside the daemon."""
 
-    def __init__(self, live: LiveApi) -> None:
+    def __init__(self, live: LiveApi, room: Room) -> None:
         self.live = live
+        self.room = room
         self.journal = Journal()
         self.button = Button(BUTTON)
         self._runs: tuple[dict[str, object], str] | None = None
+        self._played: list[dict[str, object]] = []  # the scenes up to now
 
     @classmethod
     @contextlib.asynccontextmanager
     async def furnished(cls) -> AsyncIterator["Kitchen"]:
         """Set up everything but the daemon, which each scene starts as it needs it."""
         answer = RUN / "answer.wav"
-        _write_tone(answer)
-        script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a tone"}]})
-        options = LiveApiOptions(RUN / "live", script=script, keys=frozenset({KEY}))
-        async with LiveApi(options) as live, _noise():
-            await output_of("systemd-creds", "encrypt", "--name=gemini-api-key", "-", str(CREDENTIAL), stdin=KEY)
+        _write_sweep(answer)
+        script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a rising tone"}]})
+        options = LiveApiOptions(RUN / "live", script=script, port=PORT, keys=frozenset({KEY}))
+        room = Room(RUN)
+        async with LiveApi(options) as live:
+            if not CREDENTIAL.exists():  # it outlives a boot
+                await output_of("systemd-creds", "encrypt", "--name=gemini-api-key", "-", str(CREDENTIAL), stdin=KEY)
+            room.be_noisy()
             try:
-                yield cls(live)
+                yield cls(live, room)
             finally:
                 await systemctl("stop", UNIT)
+                room.be_quiet()
 
     # The daemon.
 
@@ -100,7 +108,8 @@ class Kitchen:
             yaml.safe_dump(
                 {
                     "microphone": {"device": "plughw:CARD=Mic,DEV=1"},
-                    "speaker": {"device": "plughw:CARD=Speaker,DEV=0"},
+                    # At 100 the samples stay as they were sent.
+                    "speaker": {"device": "plughw:CARD=Speaker,DEV=0", "volume": 100},
                     # What is heard here is noise, which a gate would keep, and an ear costs too much there, too.
                     "echo": {"mode": "off"},
                     "listen": {"gate": "off"},
@@ -216,11 +225,22 @@ class Kitchen:
         rows = "".join(f"{at:.4f},{level}\n" for at, level in trace.changes)
         (RUN / f"light-{name}.csv").write_text(f"seconds,level\n{rows}")
 
-    def tidy_up(self, name: str) -> None:
-        """Leave the panel as a scene may find it, and keep what the server saw up to now."""
+    def tidy_up(self, name: str, began: float, *, passed: bool) -> None:
+        """Leave the panel as a scene may find it, and keep what the server saw, and the speaker did, up to now."""
         self.button.up()
         counts = Counter(f"{event.connection} {event.kind}" for event in self.live.events)
         (RUN / f"server-after-{name}.json").write_text(json.dumps(counts, indent=1))
+        self._played.append({"name": name, "began": began, "ended": time.monotonic(), "passed": passed})
+        states = [entry for entry in self.journal.entries if entry.fields.get("event") == "state"]
+        up, down = Counter[int](), Counter[int]()
+        for event in self.live.events:
+            if event.kind in ("audio", "audio_out"):
+                (up if event.kind == "audio" else down)[int(event.at)] += event.detail["bytes"]
+        story = {
+            "scenes": self._played, "states": [(entry.at, entry.fields["state"]) for entry in states], "up": up,
+            "down": down,
+        }  # fmt: skip
+        (RUN / "story.json").write_text(json.dumps(story))
 
 
 async def until(value: Callable[[], object], what: str, timeout: float) -> None:
@@ -268,26 +288,12 @@ def _switches(pid: int) -> dict[int, int]:
     return found
 
 
-@contextlib.asynccontextmanager
-async def _noise() -> AsyncIterator[None]:
-    """Fill the room with a noise that never ends and that nobody takes for speech."""
-    noise = random.Random(1)
-    pcm = struct.pack("<160000h", *(noise.randint(-150, 150) for _ in range(160_000)))  # ten seconds, 16 kHz
-    (RUN / "noise.raw").write_bytes(pcm)
-    player = ["aplay", "-q", "-D", "plughw:CARD=Mic,DEV=0", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"]
-    process = subprocess.Popen(["sh", "-c", f"while cat {RUN}/noise.raw; do :; done | exec {' '.join(player)}"])
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _write_tone(path: Path) -> None:
-    """Write half a second of a tone, which is all that the model ever answers."""
-    samples = [round(3000 * math.sin(2 * math.pi * 440 * at / 24_000)) for at in range(12_000)]
+def _write_sweep(path: Path) -> None:
+    """Write two seconds of a rising tone, which is all that the model ever answers: no moment is like another."""
+    seconds = [at / SPOKEN_RATE for at in range(2 * SPOKEN_RATE)]
+    samples = [round(3000 * math.sin(2 * math.pi * (200 + 300 * at) * at)) for at in seconds]
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
-        sound.setframerate(24_000)
+        sound.setframerate(SPOKEN_RATE)
         sound.writeframes(struct.pack(f"<{len(samples)}h", *samples))
