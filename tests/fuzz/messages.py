@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from speakerd.assistant import Assistant
+from speakerd.errors import Cure
 from speakerd.host import log as journal
 from speakerd.live import link
 from speakerd.live.events import Event, Resumable
@@ -131,6 +132,10 @@ class _Journal(logging.Handler):
         journal._native(record)
 
 
+async def _comes_at_once() -> None:
+    """Be what ends an outage: a dial that took too long on a busy machine is tried again."""
+
+
 class _Conversation:
     """A line between a server and an assistant, for as many inputs as there are."""
 
@@ -161,7 +166,8 @@ class _Conversation:
             # Shorter pauses than an owner may set.
             retry = settings.live.retry.model_copy(update={"first": 0.01, "longest": 0.01})
             live = settings.live.model_copy(update={"retry": retry})
-            self._link = self._listener.link = Link(caller.dial, {}, live, self._handle, self._listener)
+            cures = dict.fromkeys(Cure, _comes_at_once)
+            self._link = self._listener.link = Link(caller.dial, cures, live, self._handle, self._listener)
             self._listener.started()
             self._running = asyncio.create_task(self._link.run())
             yield
@@ -170,6 +176,14 @@ class _Conversation:
 
     async def take(self, data: bytes) -> None:
         """Say what is in an input; then see that the line still carries, and that all is well."""
+        try:
+            await self._take(data)
+        except TimeoutError:
+            if self._running.done():
+                self._running.result()  # which is why nobody dialled any more
+            raise
+
+    async def _take(self, data: bytes) -> None:
         self._inputs += 1
         listener, server = self._listener, self._server
         listener.end = f"end-{self._inputs}"
