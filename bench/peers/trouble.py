@@ -65,8 +65,8 @@ class Outcome:
     """What came of it.
 
     ``again_s``: from the end of the trouble to the first sound of an answer; None: there was none. ``dials`` is how
-    often it connected after the trouble began; dials that were refused at the door are not seen. ``status`` is how its
-    process ended, if it did. ``refusal`` is how the service closed the last of those connections, if it did.
+    often it connected after the trouble began; dials that were refused at the door are not seen. ``status`` is how
+    its process ended, if it did. ``refusal`` is how the service closed the last of those connections, if it did.
     """
 
     again_s: float | None
