@@ -119,10 +119,11 @@ def in_words(told: Mapping[str, Any] | None, trouble: Trouble) -> str:
         return f"yes, {told['again_s']:.1f} s"
     if told["status"] is not None:
         return f"no: it ended, status {told['status']}"
-    dialled = {0: "and never dialled again", 1: "and dialled once"}.get(
-        told["dials"], f"and dialled {told['dials']} times"
+    connected = {0: "and does not connect", 1: "and connected once"}.get(
+        told["dials"], f"and connected {told['dials']} times"
     )
-    return f"no, not in {told['waited_s']:.0f} s: it runs {dialled}"
+    refused = f", to be refused: {told['refusal']}" if told["refusal"] else ""
+    return f"no, not in {told['waited_s']:.0f} s: it runs {connected}{refused}"
 
 
 def interruptions(told: Mapping[str, Any] | None) -> str:

@@ -1,6 +1,7 @@
 """What goes wrong between a peer and the service, and whether somebody who asks is answered again."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bench.peers.server import Server
 from bench.track import compose, write_answers
 from speakerd.errors import SpeakerdError
 from speakerd.simulate.card import Converter, SimulatedCard
+from speakerd.simulate.ledger import WireEvent
 
 ASK_S = 4.0
 """How long an answer is waited for before it is asked again: a question takes 1.3 s, its answer 1 s more."""
@@ -63,13 +65,15 @@ class Outcome:
     """What came of it.
 
     ``again_s``: from the end of the trouble to the first sound of an answer; None: there was none. ``dials`` is how
-    often it connected after the trouble, or tried and was seen to. ``status`` is how its process ended, if it did.
+    often it connected after the trouble began; dials that were refused at the door are not seen. ``status`` is how
+    its process ended, if it did. ``refusal`` is how the service closed the last of those connections, if it did.
     """
 
     again_s: float | None
     waited_s: float
     dials: int
     status: int | None
+    refusal: str = ""
     void: str = ""
 
 
@@ -120,7 +124,17 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
         ended - since,
         len(scene.server.all("open", began)),
         scene.child.status,
+        refusal(scene.server.events, began),
     )
+
+
+def refusal(events: Sequence[WireEvent], since: float) -> str:
+    """Return with which code and words the service closed the last connection that was opened since a moment."""
+    opened = {event.connection for event in events if event.kind == "open" and event.at >= since}
+    closed = [event.detail for event in events if event.kind == "close" and event.connection in opened]
+    if not closed or closed[-1]["by"] != "server":
+        return ""
+    return f"{closed[-1]['code']} {closed[-1]['reason']}".strip()
 
 
 def _is_answered(scene: Scene, asked: bytes, since: float) -> float | None:

@@ -60,6 +60,7 @@ def stayed(task: tuple[Peer, float, tuple[Path, ...], Path]) -> tuple[Peer, kitc
 def begin() -> None:
     """Leave it to the parent when to end, and end in good order then: there is a peer to be stopped."""
     gc.disable()  # it would stop the air for longer than a microphone can wait
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what this is for
+    for name in ("websockets", "asyncio"):  # clients that vanish are what this is for
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

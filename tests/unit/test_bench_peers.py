@@ -17,7 +17,7 @@ from bench.peers.kitchen import Stay, unasked
 from bench.peers.peer import PEERS, Peer, command
 from bench.peers.scene import Scene
 from bench.peers.server import Server
-from bench.peers.trouble import TROUBLES, Outcome
+from bench.peers.trouble import TROUBLES, Outcome, refusal
 from bench.sound import Sound, Start
 from speakerd.errors import SpeakerdError
 from speakerd.simulate.card import SimulatedCard
@@ -180,11 +180,20 @@ def test_a_crackle_is_no_answer(tmp_path: Path) -> None:
     assert scene(tmp_path, (100.0, 0), samples=VOICE[:1024]).sounds_since(99.0) is None
 
 
+def test_a_refusal_is_that_of_a_later_connection() -> None:
+    """How the service ended the first connection was the trouble, and not what came of it."""
+    reset = WireEvent(2.0, 1, "-", "close", {"code": 1006, "reason": "", "by": "nobody"})
+    dial = WireEvent(3.0, 2, "in", "open", {})
+    closed = WireEvent(4.0, 2, "-", "close", {"code": 1008, "reason": "not found", "by": "server"})
+    assert refusal([reset, dial, closed], 1.5) == "1008 not found"
+    assert refusal([reset, dial], 1.5) == ""
+
+
 def found(again: float | None = 2.34, *, status: int | None = None, void: str = "") -> dict[str, object]:
     """Return what a run of two peers wrote."""
     counts = {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}}
     samples = {"speakerd": {"pss_mib": [61.0, 63.0]}, "minimal": {"pss_mib": [47.0]}}
-    bad = Outcome(again, 45.2, 1, status, void)
+    bad = Outcome(again, 45.2, 1, status, "1008 not found", void)
     about = {
         "peers": ["speakerd", "minimal"],
         "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
@@ -212,7 +221,7 @@ def test_the_table_shows_losses_too() -> None:
 @pytest.mark.parametrize(
     ("outcome_of", "words"),
     [
-        ({"again": None}, "no, not in 45 s: it runs and dialled once"),
+        ({"again": None}, "no, not in 45 s: it runs and connected once, to be refused: 1008 not found"),
         ({"again": None, "status": 1}, "no: it ended, status 1"),
         ({"again": None, "void": "it fell over"}, "not measured: see below"),
     ],
