@@ -14,6 +14,9 @@ from tests.vm.guest.recorder import Recorder
 
 Scene = Callable[[Kitchen], Awaitable[str]]
 
+TOLD_LINES = 20
+"""How much of the journal is told on the console where a scene fails, for a guest that does not come to its end."""
+
 PATIENCE_S = 240.0
 """How long a scene may take: without a real processor below it, the daemon needs half a minute to start."""
 
@@ -68,6 +71,7 @@ async def _one(name: str, scene: Scene, kitchen: Kitchen) -> bool:
     except (AssertionError, OSError, TimeoutError) as error:
         _tell("FAIL", f"{name} ({time.monotonic() - began:.0f} s): {type(error).__name__} {error}")
         traceback.print_exc()
+        print(*(entry.message for entry in kitchen.journal.entries[-TOLD_LINES:]), sep="\n", flush=True)
         return False
     else:
         passed = True

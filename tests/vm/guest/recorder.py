@@ -11,7 +11,7 @@ from tests.vm.guest.pins import PINS
 LAMPS = {"single": 27, "red": 5, "green": 6, "blue": 13}
 """The pins of every light that a scene uses."""
 
-LOOK_S = 0.02
+LOOK_S = 0.05
 """How often they are looked at: a flash lasts a tenth of a second, and the processor is slow."""
 
 

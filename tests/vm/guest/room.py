@@ -95,7 +95,7 @@ def compare(sound: bytes, other: bytes, rate: int) -> Match:
         if at < 0:
             missing += size
             continue
-        if began and at != expected:
+        if began and (missing or at != expected):
             breaks.append(
                 f"at {start / 2 / rate:.2f} s {missing / 2 / rate * 1000:.0f} ms lost, "
                 f"{(at - expected) / 2 / rate * 1000:.0f} ms of something else"
