@@ -1,0 +1,138 @@
+"""`rpi-preseed.toml`: what Raspberry Pi Imager writes of what was filled in before flashing.
+
+The format is that of Imager 2 (generateRpiPreseedToml in its src/customization_generator.cpp) and of
+https://github.com/raspberrypi/rpi-preseed; what speakerd has no use for is told and left alone.
+"""
+
+import re
+import tomllib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+NAME = "rpi-preseed.toml"
+
+Hostname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
+"""One label of RFC 1123."""
+
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+"""What Debian's useradd takes."""
+
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class System(_Section):
+    """What the machine is called."""
+
+    hostname: Hostname | None = None
+
+
+class User(_Section):
+    """Somebody who may log in."""
+
+    name: UserName
+    password: str | None = Field(default=None, pattern=r"^[^\n:]+$")
+    password_encrypted: bool = False
+    groups: list[Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$")]] = []
+    passwordless_sudo: bool = False
+
+
+class Ssh(_Section):
+    """Whether and how one may log in from afar."""
+
+    enabled: bool = False
+    password_authentication: bool = False
+    authorized_keys: list[Annotated[str, StringConstraints(pattern=r"^[^\n]+$")]] = []
+
+
+class Wlan(_Section):
+    """The wireless network."""
+
+    ssid: str | None = Field(default=None, min_length=1)
+    ssid_hex: str | None = Field(default=None, pattern=r"^([0-9a-fA-F]{2}){1,32}$")
+    password: str | None = None
+    password_encrypted: bool = False
+    hidden: bool = False
+    country: Country | None = None
+    key_mgmt: Literal["none", "wpa-psk", "sae"] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_network(self) -> "Wlan":
+        if len(self.octets) > 32:
+            raise ValueError("ssid has more than 32 bytes")
+        if self.password is not None and not self._is_password():
+            raise ValueError("password must have 8 to 63 characters, or be the 64 hexadecimal digits of its key")
+        return self
+
+    @property
+    def octets(self) -> bytes:
+        """The name of the network as it is in the air; empty where none is named."""
+        return bytes.fromhex(self.ssid_hex) if self.ssid_hex else (self.ssid or "").encode()
+
+    def _is_password(self) -> bool:
+        password = self.password or ""
+        is_key = re.fullmatch(r"[0-9a-fA-F]{64}", password) is not None
+        return is_key if self.password_encrypted else is_key or 8 <= len(password.encode()) <= 63
+
+
+class Locale(_Section):
+    """Where the machine is."""
+
+    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] | None = None
+    keymap: str | None = None
+
+
+class Card(_Section):
+    """What is our own: no section of Imager's."""
+
+    journal: Literal["volatile", "persistent"] | None = None
+
+
+class Preseed(_Section):
+    """The whole file."""
+
+    system: System = System()
+    user: User | None = None
+    ssh: Ssh = Ssh()
+    wlan: Wlan | None = None
+    locale: Locale = Locale()
+    speakerd: Card = Card()
+    unused: list[str] = []
+    """Sections that speakerd does nothing with."""
+
+    @model_validator(mode="after")
+    def _somebody_can_log_in(self) -> "Preseed":
+        if self.ssh.enabled and self.user is None:
+            raise ValueError("ssh: there must be a [user] who logs in")
+        if self.ssh.enabled and not self.ssh.authorized_keys and not self.ssh.password_authentication:
+            raise ValueError("ssh: nobody could log in without authorized_keys or password_authentication")
+        return self
+
+
+def parse(text: str) -> Preseed:
+    """Return what a file says.
+
+    Raises:
+        ValueError: it has mistakes; the text has a line for each, and nothing that is secret.
+    """
+    try:
+        told: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{error}; a text goes between quotation marks") from None
+    unused = sorted(set(told) - set(Preseed.model_fields) - {"config_version"})
+    try:
+        return Preseed.model_validate(told | {"unused": unused})
+    except ValidationError as error:
+        raise ValueError(
+            "\n".join(_words(one) for one in error.errors(include_input=False, include_url=False))
+        ) from None
+
+
+def _words(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    said = error["msg"].removeprefix("Value error, ").replace("String should match pattern", "it must be like")
+    return f"{where}: {said}" if where else said

@@ -1,0 +1,156 @@
+"""What is done with what the owner has written: each step is done as a whole, or again at the next boot."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from speakerd.provision.preseed import Preseed, Ssh, User, Wlan
+
+Run = Callable[[Sequence[str], str], None]
+"""Runs a program of the system with this on its standard input; raises OSError where it fails."""
+
+HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
+
+ZONES = Path("usr/share/zoneinfo")
+
+
+class System:
+    """The system of the card, whose files are below ``root``."""
+
+    def __init__(self, root: Path, run: Run) -> None:
+        """Prepare; ``run`` is called for what files alone do not do."""
+        self._root = root
+        self._run = run
+
+    def take(self, told: Preseed) -> Iterator[str]:
+        """Do what a file asks for; yield what was done, in words.
+
+        Raises:
+            OSError: something cannot be done.
+        """
+        if told.system.hostname:
+            self._name(told.system.hostname)
+            yield f"the speaker is called {told.system.hostname}"
+        if told.locale.timezone:
+            yield self._zone(told.locale.timezone)
+        if told.wlan is not None:
+            yield self._wireless(told.wlan)
+        if told.user is not None:
+            self._user(told.user)
+            yield f"{told.user.name} may log in"
+        if told.user is not None and told.ssh.enabled:
+            yield self._ssh(told.user, told.ssh)
+        if told.speakerd.journal:
+            self._journal(keep=told.speakerd.journal == "persistent")
+            yield f"the journal is {told.speakerd.journal}"
+
+    def _name(self, name: str) -> None:
+        self._write("etc/hosts", HOSTS.format(name=name))
+        self._write("etc/hostname", f"{name}\n")
+        self._run(["hostname", name], "")
+
+    def _zone(self, name: str) -> str:
+        if not (self._root / ZONES / name).is_file():
+            return f"there is no time zone {name}, so the time stays as it is"
+        link = self._root / "etc/localtime"
+        new = link.with_name(".localtime.new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path("/") / ZONES / name)
+        new.replace(link)
+        return f"the time is that of {name}"
+
+    def _wireless(self, wlan: Wlan) -> str:
+        done = []
+        if wlan.country:
+            country = wlan.country.upper()
+            self._write("etc/modprobe.d/speakerd-country.conf", f"options cfg80211 ieee80211_regdom={country}\n")
+            self._run(["iw", "reg", "set", country], "")
+            self._run(["rfkill", "unblock", "wifi"], "")
+            done.append(f"the wireless country is {country}")
+        if wlan.octets:
+            file = "etc/NetworkManager/system-connections/speakerd-wifi.nmconnection"
+            self._write(file, connection(wlan), 0o600)
+            done.append(f"the wireless network is {wlan.octets.decode(errors='replace')}")
+        return ", ".join(done) or "no wireless network is named"
+
+    def _user(self, user: User) -> None:
+        if not re.search(rf"^{user.name}:", self._read("etc/passwd"), re.MULTILINE):
+            self._run(["useradd", "--create-home", "--shell", "/bin/bash", user.name], "")
+        known = {line.partition(":")[0] for line in self._read("etc/group").splitlines()}
+        for group in [group for group in user.groups if group in known]:
+            self._run(["usermod", "--append", "--groups", group, user.name], "")
+        if user.password:
+            # Not in the arguments, which everybody can see.
+            how = ["--encrypted"] if user.password_encrypted else []
+            self._run(["chpasswd", *how], f"{user.name}:{user.password}\n")
+        if user.passwordless_sudo:
+            self._write(f"etc/sudoers.d/010_{user.name}", f"{user.name} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+
+    def _ssh(self, user: User, ssh: Ssh) -> str:
+        allowed = "yes" if ssh.password_authentication else "no"
+        self._write(
+            "etc/ssh/sshd_config.d/10-speakerd.conf", f"PermitRootLogin no\nPasswordAuthentication {allowed}\n"
+        )
+        if ssh.authorized_keys:
+            directory = f"home/{user.name}/.ssh"
+            self._write(f"{directory}/authorized_keys", "".join(f"{key}\n" for key in ssh.authorized_keys), 0o600)
+            (self._root / directory).chmod(0o700)
+            self._run(["chown", "--recursive", f"{user.name}:", f"/{directory}"], "")
+        self._run(["systemctl", "enable", "ssh.service"], "")
+        self._run(["systemctl", "start", "--no-block", "ssh.service"], "")
+        return f"{user.name} may do so with SSH, {'with a password' if ssh.password_authentication else 'with a key'}"
+
+    def _journal(self, *, keep: bool) -> None:
+        text = "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n" if keep else "[Journal]\nStorage=volatile\n"
+        self._write("etc/systemd/journald.conf.d/20-owner.conf", text)
+        self._run(["systemctl", "restart", "--no-block", "systemd-journald.service"], "")
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._root / name).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _write(self, name: str, text: str, mode: int = 0o644) -> None:
+        """Write a file whole or not at all."""
+        file = self._root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(f".{file.name}.new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode)
+        unfinished.chmod(mode)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+
+
+def connection(wlan: Wlan) -> str:
+    """Return what NetworkManager reads of a wireless network (nm-settings-keyfile(5)).
+
+    The name goes as the numbers of its bytes, for it may hold any; a password's backslashes and blanks are escaped.
+    """
+    security: list[str] = []
+    if wlan.password is not None:
+        secret = wlan.password.replace("\\", "\\\\")
+        bare = secret.lstrip(" ")
+        secret = "\\s" * (len(secret) - len(bare)) + bare
+        security = ["", "[wifi-security]", f"key-mgmt={wlan.key_mgmt or 'wpa-psk'}", f"psk={secret}"]
+    lines = [
+        "[connection]",
+        "id=speakerd-wifi",
+        f"uuid={uuid.uuid5(uuid.NAMESPACE_URL, 'speakerd-wifi')}",
+        "type=wifi",
+        "",
+        "[wifi]",
+        "mode=infrastructure",
+        f"ssid={''.join(f'{octet};' for octet in wlan.octets)}",
+        *(["hidden=true"] if wlan.hidden else []),
+        *security,
+        "",
+        "[ipv4]",
+        "method=auto",
+        "",
+        "[ipv6]",
+        "method=auto",
+    ]
+    return "\n".join(lines) + "\n"
