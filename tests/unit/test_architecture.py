@@ -16,19 +16,8 @@ LAYERS = [
     | {"live.events", "live.verdict", "live.trouble"},
     {"sound", "panel", "host", "live.key", "live.token", "live.handle", "live.setup", "live.wire", "live.session"},
     {"live.link", "assistant", "troubles", "mute"},
-    {
-        "app",
-        "ask",
-        "mint",
-        "panel_command",
-        "status",
-        "metrics",
-        "doctor",
-        "calibrate",
-        "explain",
-        "set_up",
-        "simulate",
-    },
+    {"app", "ask", "mint", "panel_command", "status", "metrics", "doctor", "calibrate", "explain", "simulate"}
+    | {"set_up", "provision"},
     {"cli", "__main__"},
 ]
 """Each module may import what stands above it here, and its neighbours of the same package or the same line."""
