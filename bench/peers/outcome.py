@@ -148,9 +148,9 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{peer.title}: {peer.about}."
     if any(found["troubles"].values()):
         yield (
-            "The troubles: one trial each, of a program that nobody starts anew; seconds from the end of the trouble to "
-            "the first sound of an answer, 2.2 of which are the question and the model's. The stand-in refuses to resume "
-            "what it forgot (1008), as the service does, and what it still holds open (1011), as its users report."
+            "The troubles: one trial each, of a program that nobody starts anew; seconds from the end of the trouble "
+            "to the first sound of an answer, 2.2 of which are the question and the model's. The stand-in refuses to "
+            "resume what it forgot (1008), as the service does, and what it still holds open (1011), as users report."
         )
     if found["kitchen"]:
         yield f"The kitchen: {found['minutes']:g} minutes each in room C of `speakerd/simulate/acoustics.py`."

@@ -198,6 +198,7 @@ def found(again: float | None = 2.34, *, status: int | None = None, void: str = 
         "peers": ["speakerd", "minimal"],
         "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
         "rounds": 1,
+        "minutes": 5.0,
         "voids": {"minimal, TCP reset": "it fell over"} if void else {},
         "command": "python -m bench.peers",
     }
