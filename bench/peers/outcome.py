@@ -132,7 +132,8 @@ def interruptions(told: Mapping[str, Any] | None) -> str:
         return MISSING
     ended = "" if told["status"] is None else f"; it ended, status {told['status']}"
     own = f", and {told['own_turns'] * 600 / told['seconds']:.0f} answers to itself" if told["own_turns"] else ""
-    return f"{told['per_ten_minutes']:.0f}{own}{ended}"
+    doubt = " (void: see below)" if told["starved"] else ""
+    return f"{told['per_ten_minutes']:.0f}{own}{ended}{doubt}"
 
 
 def notes(found: Mapping[str, Any]) -> Iterator[str]:
