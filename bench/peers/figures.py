@@ -22,7 +22,7 @@ RATE = 16_000
 PIECE = 4000
 """Frames of the uplink that are looked for at once: 250 ms."""
 
-LIKE = 0.5
+LIKE = 0.6
 """How alike two pieces must be, from 0 to 1, to be the same."""
 
 QUIET = 0.004
@@ -35,6 +35,9 @@ BLOCK_S = 0.005
 
 OLDEST_S = 2.0
 """What is older than this when it arrives is not looked for: the same question may have been asked before."""
+
+BEYOND_S = 0.1
+"""It is looked for a little beyond what can be, so that nothing that is merely like it is taken for it."""
 
 LATEST_S = 5.0
 """An answer that is not to be heard by then, or before the next begins, was not heard."""
@@ -128,12 +131,14 @@ def wire_delays(events: Sequence[WireEvent], heard: bytes, captured: Tape) -> tu
             continue
         first, last = bisect.bisect_right(ends, begin), bisect.bisect_left(ends, begin + PIECE)
         arrived = messages[min(last, len(messages) - 1)][1]
-        found = captured.find(piece, messages[first][1] - OLDEST_S, arrived)
+        found = captured.find(piece, messages[first][1] - OLDEST_S, arrived + BEYOND_S)
         within = [message for message in messages[first : last + 1] if begin < message[0] <= begin + PIECE]
-        if found is None:
+        late = [] if found is None else [at - captured.moment(found + end - begin - 1) for end, at in within]
+        # Sound that arrives before it is said was torn by an overrun, and is found where only most of it is.
+        if found is None or min(late, default=0.0) < 0:
             lost += len(within)
         else:
-            delays += [at - captured.moment(found + end - begin - 1) for end, at in within]
+            delays += late
     return delays, lost
 
 

@@ -132,7 +132,8 @@ def interruptions(told: Mapping[str, Any] | None) -> str:
         return MISSING
     ended = "" if told["status"] is None else f"; it ended, status {told['status']}"
     own = f", and {told['own_turns'] * 600 / told['seconds']:.0f} answers to itself" if told["own_turns"] else ""
-    return f"{told['per_ten_minutes']:.0f}{own}{ended}"
+    doubt = " (void: see below)" if told["starved"] else ""
+    return f"{told['per_ten_minutes']:.0f}{own}{ended}{doubt}"
 
 
 def notes(found: Mapping[str, Any]) -> Iterator[str]:
@@ -146,6 +147,14 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
     for peer in PEERS:
         if peer.name in found["peers"]:
             yield f"{peer.title}: {peer.about}."
+    if any(found["troubles"].values()):
+        yield (
+            "The troubles: one trial each, of a program that nobody starts anew; seconds from the end of the trouble "
+            "to the first sound of an answer, 2.2 of which are the question and the model's. The stand-in refuses to "
+            "resume what it forgot (1008), as the service does, and what it still holds open (1011), as users report."
+        )
+    if found["kitchen"]:
+        yield f"The kitchen: {found['minutes']:g} minutes each in room C of `speakerd/simulate/acoustics.py`."
     for name, void in found["voids"].items():
         yield f"{name}: {void}"
 

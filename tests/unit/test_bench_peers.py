@@ -80,6 +80,11 @@ def test_messages_that_are_like_nothing_that_was_said_are_counted() -> None:
     assert figures.wire_delays(sent(noise, 0.02), pcm(noise), tape(VOICE)) == ([], 10)
 
 
+def test_sound_that_seems_to_come_before_it_is_said_is_not_measured() -> None:
+    """A piece that an overrun tore has no delay, and no negative one either."""
+    assert figures.wire_delays(sent(VOICE, -0.01), pcm(VOICE), tape(VOICE))[0] == []
+
+
 def test_silence_on_the_wire_is_not_measured() -> None:
     """Nobody can tell one silence from another."""
     assert figures.wire_delays(sent(quiet(1), 0.02), pcm(quiet(1)), tape(VOICE)) == ([], 0)
@@ -189,6 +194,12 @@ def test_a_refusal_is_that_of_a_later_connection() -> None:
     assert refusal([reset, dial], 1.5) == ""
 
 
+def test_a_kitchen_whose_air_stood_still_is_not_trusted() -> None:
+    """A machine that is too slow makes any canceller fail."""
+    told = outcome.as_told(Stay(300.0, 1, 10, 0, 3, None))
+    assert outcome.interruptions(told) == "20 (void: see below)"
+
+
 def found(again: float | None = 2.34, *, status: int | None = None, void: str = "") -> dict[str, object]:
     """Return what a run of two peers wrote."""
     counts = {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}}
@@ -198,6 +209,7 @@ def found(again: float | None = 2.34, *, status: int | None = None, void: str = 
         "peers": ["speakerd", "minimal"],
         "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
         "rounds": 1,
+        "minutes": 5.0,
         "voids": {"minimal, TCP reset": "it fell over"} if void else {},
         "command": "python -m bench.peers",
     }
@@ -237,11 +249,11 @@ def test_what_a_peer_cannot_do_is_said_in_words(outcome_of: dict[str, object], w
 def test_the_readme_gets_the_table_between_its_marks(tmp_path: Path) -> None:
     """All else stays; a second time changes nothing; a README without marks is left alone, and said so."""
     readme, results = tmp_path / "README.md", tmp_path / "peers.json"
-    readme.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
+    readme.write_text(f"before\n{tables.BEGIN}\na table of last year\n{tables.END}\nafter\n")
     results.write_text(json.dumps(found()))
     tables.write(readme, results)
     once = readme.read_text()
-    assert "old" not in once
+    assert "last year" not in once
     assert once.startswith("before\n")
     assert once.endswith(f"{tables.END}\nafter\n")
     assert "| TCP reset: answers again |" in once
