@@ -69,9 +69,9 @@ class PowerCuts:
 
         act = "" if kind == "boot" else f" scenes.act={kind} scenes.seed={self._seed + number}"
         console = await self._boot(str(number), self._words(number) + act, cut=cut)
-        found = PROMISES.get(console.last(*PROMISES) or "", self._expected)
-        print(f"cut {number} of {self._cuts}: {after:.2f} s into a {kind}; from now on it must be {found}")
-        self._expected = found
+        print(
+            f"cut {number} of {self._cuts}: {after:.2f} s into a {kind}; the next boot must find it {self._expected}"
+        )
         return is_cut.is_set() and "FAIL" not in console.told
 
     async def _boot(self, name: str, words: str, *, first: bool = False, cut: Cut | None = None) -> Console:
@@ -84,5 +84,6 @@ class PowerCuts:
                 print(f"boot {name}, try {number}: the guest's kernel panicked before its scene")
                 continue
             self._boots += [at for word, at in zip(console.told, console.at, strict=True) if word == "BEGIN"]
+            self._expected = PROMISES.get(console.last(*PROMISES) or "", self._expected)
             return console
         raise PanicError
