@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.image import first
+from tests.image import cuts, first, later
 from tests.image.kitchen import Kitchen
 
 Scene = Callable[[Kitchen], Awaitable[str]]
@@ -30,7 +30,9 @@ def main() -> int:
 
 async def _play(arguments: argparse.Namespace) -> int:
     parts = arguments.only.split(",")
-    scenes = [scene for scene in first.SCENES if any(part in _name(scene) for part in parts)]
+    scenes = [
+        scene for scene in (*first.SCENES, *later.SCENES, *cuts.SCENES) if any(part in _name(scene) for part in parts)
+    ]
     arguments.output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     # The card takes some gigabytes, which is too much for a /tmp in memory.

@@ -16,9 +16,11 @@ PASSWORD = "correct horse battery"  # of a Wi-Fi that is not there
 HOST = "10.0.2.2"
 """Where the machine finds this one (https://www.qemu.org/docs/master/system/devices/net.html)."""
 
+HOSTNAME = "kitchen"
+
 PRESEED = f"""\
 [system]
-hostname = "kitchen"
+hostname = "{HOSTNAME}"
 
 [wlan]
 ssid = "A net of nobody"

@@ -115,6 +115,12 @@ class Machine:
                 output += octets
         return int(ended[1]), output[: ended.start()].decode(errors="replace").replace("\r\n", "\n").strip()
 
+    async def lines(self, command: str) -> AsyncIterator[str]:
+        """Run a command that does not come to an end; yield its lines as they come."""
+        self._writer.write(f"( {command}\n) </dev/null 2>&1\n".encode())
+        async for line in self._reader:
+            yield line.decode(errors="replace").strip()
+
     async def power_off(self) -> None:
         """Shut it down, and wait for it."""
         self._writer.write(b"systemctl poweroff\n")
