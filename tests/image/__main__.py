@@ -9,8 +9,11 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from speakerd import __version__
 from tests.image import cuts, first, later
 from tests.image.kitchen import Kitchen
+
+IMAGE = Path(__file__).parents[2] / "dist" / "image" / f"speakerd-{__version__}-debian.img"
 
 Scene = Callable[[Kitchen], Awaitable[str]]
 
@@ -18,7 +21,7 @@ Scene = Callable[[Kitchen], Awaitable[str]]
 def main() -> int:
     """Return the exit status: 0 where every scene went well."""
     parser = argparse.ArgumentParser(prog="python -m tests.image", description=__doc__)
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="dist/image/speakerd-VERSION-debian.img")
+    parser.add_argument("--image", type=Path, default=IMAGE, metavar="FILE", help="the card, unpacked")
     parser.add_argument(
         "--only", default="", metavar="NAME,…", help="play scenes that have one of these in their names"
     )
