@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from speakerd import __version__
-from tests.image import cuts, first, later
+from tests.image import cuts, first, later, talk
 from tests.image.kitchen import Kitchen
 
 IMAGE = Path(__file__).parents[2] / "dist" / "image" / f"speakerd-{__version__}-debian.img"
@@ -34,7 +34,9 @@ def main() -> int:
 async def _play(arguments: argparse.Namespace) -> int:
     parts = arguments.only.split(",")
     scenes = [
-        scene for scene in (*first.SCENES, *later.SCENES, *cuts.SCENES) if any(part in _name(scene) for part in parts)
+        scene
+        for scene in (*first.SCENES, *talk.SCENES, *later.SCENES, *cuts.SCENES)
+        if any(part in _name(scene) for part in parts)
     ]
     arguments.output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
