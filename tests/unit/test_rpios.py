@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ TOOLS = ("genimage", "mcopy", "mdir", "mkdosfs", "mke2fs", "sfdisk", "debugfs")
 
 
 @pytest.fixture(scope="module")
-def card(tmp_path_factory):
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lay out a card with a system of a few files, as rpi-image-gen lets genimage do it."""
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         pytest.skip(f"this machine lacks {', '.join(missing)}")
@@ -36,7 +37,7 @@ def card(tmp_path_factory):
     return work / "output" / "speakerd-1-rpios.img"
 
 
-def test_both_bases_have_the_same_packages():
+def test_both_bases_have_the_same_packages() -> None:
     """The list that Raspberry Pi's tool reads is the one from which the card of the tests is made."""
     layer = yaml.safe_load((RPIOS / "layer" / "speakerd.yaml").read_text())
     lines = (IMAGE / "packages.txt").read_text().splitlines()
@@ -47,13 +48,13 @@ def test_both_bases_have_the_same_packages():
 @pytest.mark.parametrize(
     "line", ["os_prefix=a/", "arm_64bit=1", "kernel=kernel8.img", "initramfs initramfs8 followkernel"]
 )
-def test_the_firmware_is_told_the_same_of_both_bases(line):
+def test_the_firmware_is_told_the_same_of_both_bases(line: str) -> None:
     """Both cards name the system that starts, its kernel and its initramfs alike."""
     for file in (RPIOS / "image" / "config.txt", IMAGE / "debian" / "config.txt"):
         assert line in file.read_text().splitlines()
 
 
-def test_the_card_has_four_partitions(card):
+def test_the_card_has_four_partitions(card: Path) -> None:
     """The firmware and the owner's files, two systems of one size, and the state, in an MBR."""
     table = _run("sfdisk", "--dump", card).splitlines()
 
@@ -62,7 +63,7 @@ def test_the_card_has_four_partitions(card):
     assert [size // 2048 for size in sizes] == [512, 32, 32, 64]
 
 
-def test_the_firmware_finds_the_system_in_a_directory(card):
+def test_the_firmware_finds_the_system_in_a_directory(card: Path) -> None:
     """All that belongs to one system is in a/, and its command line names the root of this very card, read-only."""
     fat = f"{card}@@{4 << 20}"
     assert set(_run("mdir", "-b", "-i", fat, "::").split()) >= {"::/a/", "::/config.txt", "::/start.elf"}
@@ -77,7 +78,7 @@ def test_the_firmware_finds_the_system_in_a_directory(card):
     assert "ro" in words
 
 
-def test_the_state_of_a_new_card_is_marked(card):
+def test_the_state_of_a_new_card_is_marked(card: Path) -> None:
     """The marker by which the card knows an empty state from a lost one is there, and nothing else."""
     state = card.with_name("state.ext4")
 
@@ -85,5 +86,5 @@ def test_the_state_of_a_new_card_is_marked(card):
     assert set(names) == {".", "..", "lost+found", "as-flashed"}
 
 
-def _run(*command, **more) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
+def _run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd, env=env).stdout
