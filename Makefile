@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package test-soak soak fuzz check bench bench-room bench-peers notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image test-image test-soak soak fuzz check bench bench-room bench-peers notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -35,6 +35,13 @@ test-system: $(READY)  ## of that, the package under a real systemd (a quarter o
 
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
+
+image: $(READY)  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; mmdebstrap and qemu-user; half an hour)
+	image/build $(or $(BASE),debian)
+
+test-image: $(READY)  ## boots that card under QEMU, provisions it, cuts its power (QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1
+	scripts/image-prerequisites test
+	$(BIN)/python -m tests.image --only '$(ONLY)' --cuts $(or $(CUTS),20) --seed $(or $(SEED),1)
 
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)
 	$(BIN)/python -m pytest -o addopts= -s tests/system/test_soak.py
@@ -91,5 +98,5 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) -c requirements/all.txt $(LEFT_OUT:%=--no-emit-package %) -o packaging/requirements.txt pyproject.toml
 
 clean:  ## remove everything that the above made
-	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out fuzz-out vm-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) speakerd/sound/spoken demo-out bench-out faults-out soak-out fuzz-out vm-out image-out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -56,6 +56,8 @@ class LiveApiOptions:
     plain_port: int = 0
     keys: frozenset[str] | None = None
     """API keys, and tokens, that are good; None: all are."""
+    names: tuple[str, ...] = ()
+    """Further names and addresses under which clients may dial it."""
     keep: bool = True
     """Whether events and answers stay in memory; without, a run may last for weeks."""
 
@@ -188,7 +190,7 @@ class LiveApi:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self.ledger = Ledger(directory, keep=self._options.keep)
-            self.ca_file, self._tls = certificate.make(directory, self._options.host)
+            self.ca_file, self._tls = certificate.make(directory, self._options.host, *self._options.names)
         except OSError as error:
             raise SpeakerdError(
                 f"{directory} cannot be written: {error.strerror}. Name another directory."

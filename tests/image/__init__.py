@@ -1,0 +1,1 @@
+"""The flashable card, booted: `python -m tests.image`."""

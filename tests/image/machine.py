@@ -1,0 +1,175 @@
+"""The machine that a card is put into: QEMU, its serial console, and a shell that is no part of the card."""
+
+import asyncio
+import base64
+import contextlib
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.image.card import Card
+
+PATIENCE_S = 600.0
+"""How long a boot may take, or a command, on a busy machine without KVM; nothing is judged by it."""
+
+NET = "user,id=net"
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A machine that QEMU emulates."""
+
+    name: str
+    hardware: tuple[str, ...]
+    """How QEMU is told; CARD stands for the card's file, SHELL for the socket."""
+    console: str
+    shell: str
+    """The device in the guest on which our shell listens."""
+    dtb: str | None = None
+    prepare: str = ""
+    """What makes that device fit for a shell."""
+
+
+VIRT = Board(
+    name="virt",
+    # As much memory and as many processors as a Zero 2 W lets others have; without its speed.
+    hardware=(
+        "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512",
+        "-drive", "if=none,file=CARD,format=raw,id=card", "-device", "virtio-blk-pci,drive=card",
+        "-netdev", NET, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci",
+        "-serial", "file:CONSOLE",
+        "-device", "virtio-serial-pci", "-chardev", "socket,id=shell,path=SHELL,server=on,wait=on",
+        "-device", "virtserialport,chardev=shell,name=shell",
+    ),
+    console="ttyAMA0",
+    shell="/dev/virtio-ports/shell",
+)  # fmt: skip
+
+PI3 = Board(
+    name="raspi3b",
+    hardware=(
+        "-M", "raspi3b", "-drive", "if=sd,file=CARD,format=raw",
+        "-usb", "-device", "usb-net,netdev=net", "-netdev", NET,
+        "-chardev", "socket,id=shell,path=SHELL,server=on,wait=on",
+        "-serial", "file:CONSOLE", "-serial", "chardev:shell",
+    ),
+    console="ttyAMA0,115200",
+    shell="/dev/ttyS1",
+    dtb="a/bcm2837-rpi-3-b.dtb",
+    prepare="stty -F /dev/ttyS1 raw -echo 115200; ",
+)  # fmt: skip
+
+
+class Machine:
+    """A machine that runs; the card is not changed but by it."""
+
+    def __init__(self, board: Board, process: asyncio.subprocess.Process, console: Path) -> None:
+        self.board = board
+        self.console = console
+        self.began = time.monotonic()
+        self._process = process
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def on(cls, board: Board, card: Card, console: Path) -> AsyncIterator["Machine"]:
+        """Switch a machine on with this card in it; leaving cuts its power, where it still runs."""
+        with tempfile.TemporaryDirectory() as directory:
+            command = _command(board, card, Path(directory), console)
+            process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+            machine = cls(board, process, console)
+            try:
+                machine._reader, machine._writer = await _connected(Path(directory) / "shell", process)
+                yield machine
+                machine._writer.close()
+            finally:
+                await machine.cut()
+
+    async def run(self, command: str, *, timeout: float = PATIENCE_S) -> str:
+        """Run a command as root on the machine, as soon as it can; return what it prints.
+
+        Raises:
+            AssertionError: it failed.
+            TimeoutError: it did not come to an end.
+            ConnectionError: the machine has ended.
+        """
+        status, output = await self.tried(command, timeout=timeout)
+        assert status == 0, f"{command!r} ended with {status}: {output}"
+        return output
+
+    async def tried(self, command: str, *, timeout: float = PATIENCE_S) -> tuple[int, str]:
+        """Run a command, which may fail; return its exit status and what it prints."""
+        mark = uuid.uuid4().hex
+        self._writer.write(f"( {command}\n) </dev/null 2>&1; printf '\\n%s|%s|\\n' {mark} $?\n".encode())
+        output = b""
+        async with asyncio.timeout(timeout):
+            while not (ended := re.search(rb"\n%s\|(\d+)\|\r?\n" % mark.encode(), output)):
+                octets = await self._reader.read(65536)
+                if not octets:
+                    raise ConnectionError("the machine has ended")
+                output += octets
+        return int(ended[1]), output[: ended.start()].decode(errors="replace").replace("\r\n", "\n").strip()
+
+    async def lines(self, command: str) -> AsyncIterator[str]:
+        """Run a command that does not come to an end; yield its lines as they come."""
+        self._writer.write(f"( {command}\n) </dev/null 2>&1\n".encode())
+        async for line in self._reader:
+            yield line.decode(errors="replace").strip()
+
+    async def power_off(self) -> None:
+        """Shut it down, and wait for it."""
+        self._writer.write(b"systemctl poweroff\n")
+        async with asyncio.timeout(PATIENCE_S):
+            await self._process.wait()
+
+    async def cut(self) -> None:
+        """Cut its power: whatever it had not yet given to the card is lost."""
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            self._process.kill()
+        await self._process.wait()
+
+
+def _command(board: Board, card: Card, directory: Path, console: Path) -> list[str]:
+    """Return how QEMU is started with the card's own kernel, initramfs and command line."""
+    kernel, initramfs = directory / "kernel", directory / "initramfs"
+    kernel.write_bytes(card.read("a/kernel8.img"))
+    initramfs.write_bytes(card.read("a/initramfs8"))
+    words = [card.read("a/cmdline.txt").decode().strip().replace("console=tty1", f"console={board.console}")]
+    words += ["systemd.show_status=yes", "systemd.wants=shell.service", _credential(board)]
+    command = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"]
+    command += ["-monitor", "none", "-kernel", str(kernel), "-initrd", str(initramfs), "-append", " ".join(words)]
+    if board.dtb:
+        (directory / "dtb").write_bytes(card.read(board.dtb))
+        command += ["-dtb", str(directory / "dtb")]
+    places = {"CARD": str(card.file), "SHELL": str(directory / "shell"), "CONSOLE": str(console)}
+    return command + [re.sub("CARD|SHELL|CONSOLE", lambda found: places[found[0]], word) for word in board.hardware]
+
+
+def _credential(board: Board) -> str:
+    """Return the word that gives the booted system one more unit; systemd has known it since version 256."""
+    start = f"{board.prepare}exec bash --norc <>{board.shell} >&0 2>&1"
+    unit = f"""[Unit]
+DefaultDependencies=no
+[Service]
+ExecStart=bash -c 'until [ -e {board.shell} ]; do sleep 0.2; done; {start}'
+"""
+    return (
+        f"systemd.set_credential_binary=systemd.extra-unit.shell.service:{base64.b64encode(unit.encode()).decode()}"
+    )
+
+
+async def _connected(
+    socket: Path, process: asyncio.subprocess.Process
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the machine's shell; QEMU waits for this before it starts the machine."""
+    async with asyncio.timeout(30):
+        while process.returncode is None:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # QEMU is about to make it
+                return await asyncio.open_unix_connection(socket)
+            await asyncio.sleep(0.05)
+    raise ConnectionError(f"QEMU ended with {process.returncode}")
