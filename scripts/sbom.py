@@ -1,8 +1,8 @@
 """Write what a card's system is made of: `image/sbom ROOT FILE`, with the directory of the system.
 
 debsbom reads Debian's packages from dpkg's own list. What the speaker's package brings along for itself stands in no
-such list, but in Python's; it is added beside them. The file is CycloneDX 1.6, as JSON. Its date is SOURCE_DATE_EPOCH,
-and so the same system has the same file.
+such list, but in Python's; it is added beside them. The file is CycloneDX 1.6, as JSON, with SOURCE_DATE_EPOCH as its
+date, so the same system has the same file.
 """
 
 import argparse
