@@ -34,6 +34,10 @@ LATE = 10
 LEARNT_S = 10.0
 """So much of our voice is listened to before it is known what the room makes of it."""
 
+SILENT_S, SILENT_RISES = 1.5, 0.1
+"""Where the room becomes louder in less than so much of our first words, nobody has to wait for the rest: there is no
+echo. A canceller that looks for one takes others' voices for it, for five seconds and more."""
+
 FAINT_DB = 3.0
 """What stands no further above the room's noise is no echo."""
 
@@ -117,7 +121,7 @@ class Echo:
         self._reference = Reference()
         self._quiet_s = REVERBERATION_S
         self._far_db = deque([-100.0], maxlen=LATE)
-        self._learnt_s = 0.0
+        self._learnt_s = self._rises_s = 0.0
         self._noise = Quantile(-60.0)
         self._return = Quantile(-10.0)  # the echo, relative to what was played
         self._loudest = Quantile(0.0, LOUDEST)  # of the same
@@ -170,14 +174,16 @@ class Echo:
             self._left.take(left_db - far_db)
             self._faint.take(heard_db - self._noise.value)
             self._learnt_s += seconds
-            if self._is_auto and self._learnt_s >= LEARNT_S:
+            self._rises_s += seconds * (heard_db > self._noise.value + 2 * FAINT_DB)
+            is_early = not self._is_decided and self._learnt_s >= SILENT_S and self._rises_s < SILENT_S * SILENT_RISES
+            if self._is_auto and (is_early or self._learnt_s >= LEARNT_S):
                 self._learnt_s = 0.0
-                self._decide()
+                self._decide(silent=is_early)
 
-    def _decide(self) -> None:
+    def _decide(self, *, silent: bool) -> None:
         measured = Measured(self._return.value, self._return.value - self._left.value)
         mode: Mode = "cancel"
-        if self._faint.value < FAINT_DB:
+        if silent or self._faint.value < FAINT_DB:
             mode = "off"
         elif measured.erle_db < LEAST_ERLE_DB:
             mode = "half-duplex"

@@ -97,6 +97,14 @@ def test_a_loudspeaker_that_is_late_is_cancelled_once_that_is_known() -> None:
     assert before - level_of(untold[150:450]) < 20
 
 
+def test_a_headset_is_known_after_the_first_words() -> None:
+    """Who talks over them is then heard as if nobody else spoke; a canceller that looks for an echo would hide it."""
+    house, said, talk = House(ROOMS["quiet"]), answer(8), at_level(recording("goforward.raw"), -30)
+    periods = house.speak(said, Talk(3.0, talk))
+    assert [mode for mode, _ in house.decided] == ["off"]
+    assert share_told(talk, as_sound(b"".join(period.pcm for period in periods[150:]))) > 0.97
+
+
 def test_auto_begins_with_what_was_measured() -> None:
     """A headset needs no ten seconds to find out that it is one."""
     assert House(ROOMS["quiet"], known=Calibration("off")).echo.mode == "off"
