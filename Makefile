@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image test-image test-soak soak fuzz check bench bench-room bench-peers notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -36,8 +36,11 @@ test-system: $(READY)  ## of that, the package under a real systemd (a quarter o
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
-image: $(READY)  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; mmdebstrap and qemu-user; half an hour)
+image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; mmdebstrap and qemu-user; half an hour)
 	image/build $(or $(BASE),debian)
+
+lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it
+	PATH="$(CURDIR)/$(BIN):$$PATH" image/rpios/lint $(RPI_IMAGE_GEN)
 
 test-image: $(READY)  ## boots that card under QEMU, provisions it, cuts its power (QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1
 	scripts/image-prerequisites test
@@ -75,6 +78,10 @@ $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
+$(VENV)/.image: $(READY) requirements/image.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/image.txt
+	touch $@
+
 $(VENV)/.fuzz: $(READY) requirements/fuzz.txt
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	touch $@
@@ -95,6 +102,7 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) --upgrade --group build -o requirements/build.txt
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
+	$(LOCK) --upgrade --group image -c requirements/all.txt -o requirements/image.txt
 	$(LOCK) -c requirements/all.txt $(LEFT_OUT:%=--no-emit-package %) -o packaging/requirements.txt pyproject.toml
 
 clean:  ## remove everything that the above made

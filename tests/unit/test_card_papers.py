@@ -1,0 +1,119 @@
+"""What comes with a card: the entry for Raspberry Pi Imager, and the list of all that it is made of."""
+
+import hashlib
+import json
+import lzma
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+EPOCH = "1795392000"
+"""2026-11-23, in seconds."""
+
+REQUIRED = {
+    "name",
+    "description",
+    "icon",
+    "url",
+    "extract_size",
+    "extract_sha256",
+    "image_download_size",
+    "release_date",
+    "devices",
+}
+"""What https://github.com/raspberrypi/rpi-imager, doc/json-schema/os-list-schema.json, asks of a system."""
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """Make a small file that stands for a card, and its packed form."""
+    image = tmp_path / "speakerd-1.2.3-rpios.img"
+    image.write_bytes(b"card" * 4096)
+    image.with_name(f"{image.name}.xz").write_bytes(lzma.compress(image.read_bytes()))
+    return image
+
+
+def _run(script: str, *words: str | Path) -> None:
+    command = [sys.executable, SCRIPTS / script, *words]
+    subprocess.run(command, check=True, env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH})
+
+
+def _told(card: Path) -> dict[str, Any]:
+    _run("imager.py", card, "--url", "https://example.org/cards/")
+    told: dict[str, Any] = json.loads(card.with_suffix(".rpi-imager-manifest").read_text())
+    return told
+
+
+def test_imager_is_told_all_that_it_asks_for(card: Path) -> None:
+    """Sizes and sums are those of the card and of its packed form, so Imager does not refuse it after an hour."""
+    (system,) = _told(card)["os_list"]
+    packed = card.with_name(f"{card.name}.xz").read_bytes()
+
+    assert set(system) >= REQUIRED
+    assert system["url"] == "https://example.org/cards/speakerd-1.2.3-rpios.img.xz"
+    assert system["extract_size"] == 16384
+    assert system["extract_sha256"] == hashlib.sha256(b"card" * 4096).hexdigest()
+    assert system["image_download_size"] == len(packed)
+    assert system["image_download_sha256"] == hashlib.sha256(packed).hexdigest()
+    assert system["release_date"] == "2026-11-23"
+
+
+def test_imager_offers_its_dialog(card: Path) -> None:
+    """It asks for Wi-Fi and name, and writes the one file that the speaker reads on its first boot."""
+    (system,) = _told(card)["os_list"]
+
+    assert system["init_format"] == "rpi-preseed"
+
+
+def test_only_boards_that_start_are_offered(card: Path) -> None:
+    """The card with Debian's kernel is not offered for a Pi 5, which it cannot start."""
+    of_debian = card.rename(card.with_name("speakerd-1.2.3-debian.img"))
+    card.with_name(f"{card.name}.xz").rename(card.with_name(f"{of_debian.name}.xz"))
+
+    offered = json.dumps(_told(of_debian))
+    assert "pi4-64bit" in offered
+    assert "pi5-64bit" not in offered
+    assert "Zero 2" not in offered
+
+
+def test_imagers_own_schema_agrees(card: Path) -> None:
+    """The entry is what the schema in Imager's repository asks for; RPI_IMAGER names a copy of that repository."""
+    jsonschema = pytest.importorskip("jsonschema", reason="`make image` installs it")
+    if "RPI_IMAGER" not in os.environ:
+        pytest.skip("RPI_IMAGER names no copy of https://github.com/raspberrypi/rpi-imager")
+    schema = Path(os.environ["RPI_IMAGER"]) / "doc" / "json-schema" / "os-list-schema.json"
+
+    validator = jsonschema.Draft7Validator(json.loads(schema.read_text()))
+    told = _told(card)
+    assert [error.message for error in validator.iter_errors(told)] == []
+    del told["os_list"][0]["extract_sha256"]
+    assert list(validator.iter_errors(told))
+
+
+def test_the_list_names_debians_and_pythons_packages(tmp_path: Path) -> None:
+    """A package of Debian's and one that the speaker brings along are in it; twice made, it is the same."""
+    pytest.importorskip("debsbom", reason="`make image` installs it")
+    dpkg = tmp_path / "var" / "lib" / "dpkg"
+    dpkg.mkdir(parents=True)
+    (dpkg / "status").write_text(
+        "Package: dpkg\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1.22.21\n"
+        "Maintainer: Dpkg Developers <debian-dpkg@lists.debian.org>\nDescription: package manager\n"
+    )
+    python = tmp_path / "usr/lib/speakerd/lib/python3.13/site-packages/websockets-17.4.dist-info"
+    python.mkdir(parents=True)
+    (python / "METADATA").write_text("Metadata-Version: 2.1\nName: websockets\nVersion: 17.4\n")
+
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    for file in (first, second):
+        _run("sbom.py", tmp_path, file)
+
+    names = [component["purl"] for component in json.loads(first.read_text())["components"]]
+    assert "pkg:deb/debian/dpkg@1.22.21?arch=arm64" in names
+    assert names.count("pkg:pypi/websockets@17.4") == 1
+    assert first.read_bytes() == second.read_bytes()

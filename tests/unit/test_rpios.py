@@ -1,0 +1,90 @@
+"""What rpi-image-gen reads, and the card that genimage lays out from it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+IMAGE = Path(__file__).parents[2] / "image"
+RPIOS = IMAGE / "rpios"
+TOOLS = ("genimage", "mcopy", "mdir", "mkdosfs", "mke2fs", "sfdisk", "debugfs")
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay out a card with a system of a few files, as rpi-image-gen lets genimage do it."""
+    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        pytest.skip(f"this machine lacks {', '.join(missing)}")
+    work = tmp_path_factory.mktemp("card")
+    firmware = work / "root" / "boot" / "firmware"
+    (firmware / "overlays").mkdir(parents=True)
+    for name in ("kernel8.img", "initramfs8", "bcm2710-rpi-3-b.dtb", "start.elf", "cmdline.txt", "overlays/one.dtbo"):
+        (firmware / name).write_text("x")
+    (work / "root" / "etc").mkdir()
+    (work / "output").mkdir()
+    variables = {
+        "IGconf_image_name": "speakerd-1-rpios",
+        "IGconf_image_suffix": "img",
+        "IGconf_image_root_part_size": "32M",
+    }
+    _run(RPIOS / "image" / "pre-image.sh", "root", "output", cwd=work, env=os.environ | variables)
+    directories = ("--rootpath", "root", "--tmppath", "tmp", "--inputpath", "output", "--outputpath", "output")
+    _run("genimage", *directories, "--config", "output/genimage.cfg", cwd=work)
+    return work / "output" / "speakerd-1-rpios.img"
+
+
+def test_both_bases_have_the_same_packages() -> None:
+    """The list that Raspberry Pi's tool reads is the one from which the card of the tests is made."""
+    layer = yaml.safe_load((RPIOS / "layer" / "speakerd.yaml").read_text())
+    lines = (IMAGE / "packages.txt").read_text().splitlines()
+
+    assert layer["mmdebstrap"]["packages"] == [line for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    "line", ["os_prefix=a/", "arm_64bit=1", "kernel=kernel8.img", "initramfs initramfs8 followkernel"]
+)
+def test_the_firmware_is_told_the_same_of_both_bases(line: str) -> None:
+    """Both cards name the system that starts, its kernel and its initramfs alike."""
+    for file in (RPIOS / "image" / "config.txt", IMAGE / "debian" / "config.txt"):
+        assert line in file.read_text().splitlines()
+
+
+def test_the_card_has_four_partitions(card: Path) -> None:
+    """The firmware and the owner's files, two systems of one size, and the state, in an MBR."""
+    table = _run("sfdisk", "--dump", card).splitlines()
+
+    assert "label: dos" in table
+    sizes = [int(line.split("size=")[1].split(",")[0]) for line in table if "size=" in line and "start=" in line]
+    assert [size // 2048 for size in sizes] == [512, 32, 32, 64]
+
+
+def test_the_firmware_finds_the_system_in_a_directory(card: Path) -> None:
+    """All that belongs to one system is in a/, and its command line names the root of this very card, read-only."""
+    fat = f"{card}@@{4 << 20}"
+    assert set(_run("mdir", "-b", "-i", fat, "::").split()) >= {"::/a/", "::/config.txt", "::/start.elf"}
+    assert set(_run("mdir", "-b", "-i", fat, "::a").split()) == {
+        f"::/a/{name}" for name in ("bcm2710-rpi-3-b.dtb", "cmdline.txt", "initramfs8", "kernel8.img", "overlays/")
+    }
+    assert "::/a/overlays/README" in _run("mdir", "-b", "-i", fat, "::a/overlays").split()
+
+    label = next(line for line in _run("sfdisk", "--dump", card).splitlines() if line.startswith("label-id: 0x"))
+    words = _run("mtype", "-i", fat, "::a/cmdline.txt").split()
+    assert f"root=PARTUUID={label.removeprefix('label-id: 0x')}-02" in words
+    assert "ro" in words
+
+
+def test_the_state_of_a_new_card_is_marked(card: Path) -> None:
+    """The marker by which the card knows an empty state from a lost one is there, and nothing else."""
+    state = card.with_name("state.ext4")
+
+    names = [line.split("/")[5] for line in _run("debugfs", "-R", "ls -p", state).splitlines() if line]
+    assert set(names) == {".", "..", "lost+found", "as-flashed"}
+
+
+def _run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd, env=env).stdout
