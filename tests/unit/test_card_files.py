@@ -44,7 +44,8 @@ def test_the_example_for_network_and_name_is_taken(tmp_path: Path) -> None:
 def test_the_examples_are_not_taken_for_the_files() -> None:
     """Only what the owner has written counts."""
     boot = Boot(FILES)
-    assert [boot.find(name) for name in (SETTINGS, KEY, preseed.NAME)] == [None] * 3
+    assert [boot.find(name) for name in (SETTINGS, KEY, preseed.NAME)] == [[]] * 3
+    assert boot.slips((SETTINGS, KEY, preseed.NAME)) == {}
 
 
 @pytest.mark.parametrize("file", sorted(FILES.iterdir()), ids=lambda file: file.name)
