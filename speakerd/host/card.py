@@ -7,6 +7,12 @@ DIRECTORY = Path("/run/speakerd-provision")
 
 MISTAKES = "mistakes"
 
+REPORT = "speakerd-report.txt"
+"""What the owner finds on the card itself."""
+
+KEY = "speakerd-key.txt"
+"""Where on the card the owner puts the API key."""
+
 
 def mistakes(directory: Path = DIRECTORY) -> list[str] | None:
     """Return the mistakes, a line for each; None where there is no provisioning."""

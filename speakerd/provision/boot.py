@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from speakerd.host.card import REPORT
+
 LONGEST = 256 * 1024
 """Bytes of a file that somebody has written by hand; what is longer is none."""
-
-REPORT = "speakerd-report.txt"
 
 COMPLAINT = "Please mend this, save the file, and start the speaker again:"
 """What stands in a report above the mistakes."""

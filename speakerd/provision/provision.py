@@ -14,6 +14,7 @@ from pathlib import Path
 
 from speakerd.errors import SettingsError, SpeakerdError
 from speakerd.host import card
+from speakerd.host.card import KEY
 from speakerd.live.key import clean_key
 from speakerd.provision import preseed
 from speakerd.provision.boot import COMPLAINT, Boot
@@ -22,7 +23,7 @@ from speakerd.set_up.store import Store
 from speakerd.settings import load
 from speakerd.yaml_file import LOOKS_LIKE_A_KEY
 
-SETTINGS, KEY = "speakerd.yaml", "speakerd-key.txt"
+SETTINGS = "speakerd.yaml"
 
 DROP_IN = "40-card.yaml"
 """Before what `speakerd setup` writes, so that what was said later, on the machine itself, wins."""
@@ -176,9 +177,10 @@ def main() -> int:
     parser.add_argument(
         "--boot", type=Path, default=Path("/boot/firmware"), metavar="DIR", help="the card's own part"
     )
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where its system is; / else")
     arguments = parser.parse_args()
     boot = Boot(arguments.boot, partial(_writable, arguments.boot))
-    provision = Provision(boot, Path("/"), run)
+    provision = Provision(boot, arguments.root, run)
     taken = provision.take_in()
     if provision.lacks_key:
         taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")

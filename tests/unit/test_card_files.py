@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from speakerd.host.card import KEY, REPORT
 from speakerd.provision import preseed
-from speakerd.provision.boot import REPORT, Boot
-from speakerd.provision.provision import KEY, SETTINGS
+from speakerd.provision.boot import Boot
+from speakerd.provision.provision import SETTINGS
 from speakerd.settings import load
 
 FILES = Path(__file__).parents[2] / "image" / "boot"

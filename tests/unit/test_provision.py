@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from speakerd.host.card import mistakes
+from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import preseed
-from speakerd.provision.boot import REPORT, Boot
+from speakerd.provision.boot import Boot
 from speakerd.provision.provision import Provision, Taken, leave, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
