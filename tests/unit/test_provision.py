@@ -378,3 +378,47 @@ def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     assert told.wlan is not None
     assert "ssid=255;0;\n" in connection(told.wlan)
     assert "wifi-security" not in connection(told.wlan)
+
+
+class Cut(BaseException):
+    """The power goes."""
+
+
+def test_the_power_may_go_at_any_step(card: Card, tmp_path: Path) -> None:
+    """What was not taken in as a whole is taken in again at the next boot; until then the file stays."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    Provision(Boot(card.fat), card.root, card.run).take_in()
+    steps = len(card.ran)
+    assert steps > 4
+    for step in range(steps):
+        other = Card(tmp_path / str(step))
+        file = other.put("rpi-preseed.toml", FROM_IMAGER)
+
+        def run(command: Sequence[str], told: str, other: Card = other, step: int = step) -> None:
+            if len(other.ran) == step:
+                raise Cut
+            other.run(command, told)
+
+        with pytest.raises(Cut):
+            Provision(Boot(other.fat), other.root, run).take_in()
+        assert file.read_text() == FROM_IMAGER
+        assert not other.boots().mistakes
+        assert not file.exists()
+        assert [command for command, _ in other.ran[step:]] == [command for command, _ in card.ran]
+        assert other.says("home/anna/.ssh/authorized_keys") == card.says("home/anna/.ssh/authorized_keys")
+
+
+def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
+    """It is in both places then, and the next boot takes it off the card."""
+    file = card.put("speakerd-key.txt", KEY)
+
+    def cut() -> AbstractContextManager[None]:
+        raise Cut
+
+    with pytest.raises(Cut):
+        Provision(Boot(card.fat, cut), card.root, card.run).take_in()
+    assert file.read_text() == KEY
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert not card.boots().mistakes
+    assert not file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
