@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from speakerd import __version__
 from speakerd.assistant import Assistant
-from speakerd.errors import Cure, HardwareError, SettingsError, SpeakerdError
-from speakerd.host import service
+from speakerd.errors import Cause, Cure, HardwareError, LinkError, SettingsError, SpeakerdError
+from speakerd.host import card, service
 from speakerd.host.clock import Clock, local_time
 from speakerd.host.control import Control
 from speakerd.host.log import set_up as set_up_log
@@ -77,9 +77,29 @@ def run(load: Load) -> int:
 def _read(load: Load) -> tuple[Settings, str]:
     """Return the settings and the secret that they need; log from now on as they say."""
     settings = load()
-    secret = read_secret(settings)
+    try:
+        secret = read_secret(settings)
+    except SettingsError:
+        if _mistakes() is None:
+            raise
+        secret = ""  # nobody reads the journal of a card: light and voice must say it, and so the speaker goes on
     set_up_log(settings.log)
     return settings, secret
+
+
+def _mistakes() -> list[str] | None:
+    """Return what the owner must mend on the card that this speaker was started from, if it is one."""
+    return card.mistakes(_directory("SPEAKERD_CARD") or card.DIRECTORY)
+
+
+def _tell_of_card() -> str | None:
+    """Tell what is to be mended on the card; return it in a few words."""
+    mistakes = _mistakes()
+    if not mistakes:
+        return None
+    log.error("what is written on the card has mistakes:\n%s", "\n".join(mistakes),
+              extra={"event": "card-mistakes"})  # fmt: skip
+    return f"read {card.REPORT} on the card: there is something to mend"
 
 
 def run_until_signal(main: Coroutine[Any, Any, int | None]) -> int:
@@ -219,6 +239,8 @@ async def _life(settings: Settings, secret: str, memory: _Memory, ready: Callabl
         if muted:
             _tell_how_to_unmute(settings, memory)
         assistant.started()
+        if trouble := _tell_of_card():
+            assistant.card_has_mistakes(trouble)
         ready()
         service.tell("READY=1")
         await _work(parts, mute, memory, news, [line.keep_up, control.run])
@@ -388,6 +410,10 @@ def dialler(settings: Settings, secret: str) -> Dial:
     @contextlib.asynccontextmanager
     async def dial(handle: str | None) -> AsyncIterator[Session]:
         nonlocal caller, settled
+        if not secret and not settings.live.token.given:
+            raise LinkError(
+                "there is no API key", advice=f"put your API key into {card.KEY} on the card", cause=Cause.KEY
+            )
         if caller is None:
             caller = await asyncio.get_running_loop().run_in_executor(None, _caller, settings, secret)
         try:

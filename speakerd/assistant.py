@@ -282,6 +282,7 @@ class Assistant:
         """Learn that the promise is kept, or that it is over; ``trouble`` is what is wrong with it."""
         if muted:
             self._troubles.microphone_closed()
+            self._troubles.note("card", None)  # a report can wait; that it is muted must be seen
         self._troubles.note("mute", trouble)
         self._now(muted=muted)
         if trouble:
@@ -289,6 +290,13 @@ class Assistant:
         else:
             self._announcer.over(Notice.MUTE)
             self._announcer.chime(chimes.muted if muted else chimes.unmuted)
+
+    def card_has_mistakes(self, trouble: str) -> None:
+        """Learn that what is written on the card has mistakes: the light shows it until the first mute."""
+        if not self._facts.muted:
+            self._troubles.note("card", trouble)
+        self._now()
+        self._announcer.notice(Notice.CARD)
 
     def begin_anew(self) -> None:
         """Stop talking, and forget the conversation."""

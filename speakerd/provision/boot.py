@@ -1,32 +1,60 @@
 """The part of the card that every computer can write: what is on it, and what is left there."""
 
 import contextlib
+import difflib
 import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+
+from speakerd.host.card import REPORT
 
 LONGEST = 256 * 1024
 """Bytes of a file that somebody has written by hand; what is longer is none."""
 
-REPORT = "speakerd-report.txt"
+COMPLAINT = "Please mend this, save the file, and start the speaker again:"
+"""What stands in a report above the mistakes."""
+
+
+ALIKE = 0.75
+"""How much two names have in common (difflib) when one of them is taken for a slip of the pen."""
 
 
 class Boot:
     """The directory where it is mounted. Names count in any case, and with the .txt that Windows adds and hides."""
 
-    def __init__(self, directory: Path) -> None:
-        """Take the directory; it may be there or not."""
+    def __init__(self, directory: Path, writable: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """Take the directory; it may be there or not. Within ``writable()`` it can be written."""
         self._directory = directory
+        self._writable = writable
 
-    def find(self, name: str) -> Path | None:
-        """Return the file of this name; None where there is none."""
+    def find(self, name: str) -> list[Path]:
+        """Return the files of this name, without those that only a power cut kept from being removed."""
         wanted = (name.lower(), f"{name.lower()}.txt")
+        found = [file for file in self._files() if file.name.lower() in wanted]
+        for file in [file for file in found if _is_wiped(file)]:
+            with contextlib.suppress(OSError):  # there is nothing in it, and the next boot tries again
+                self.wipe(file)
+            found.remove(file)
+        return found
+
+    def slips(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the files that are called almost like one of these, each with the name that is meant."""
+        slips = {}
+        for file in self._files():
+            name = file.name.lower()
+            if name.startswith(".") or ".example." in name or name == REPORT or name.removesuffix(".txt") in names:
+                continue
+            meant = difflib.get_close_matches(name, names, 1, ALIKE)
+            if meant and name not in meant and not self.find(meant[0]):
+                slips[file.name] = meant[0]
+        return slips
+
+    def _files(self) -> list[Path]:
         try:
-            found = sorted(
-                path for path in self._directory.iterdir() if path.name.lower() in wanted and path.is_file()
-            )
+            return sorted(path for path in self._directory.iterdir() if path.is_file())
         except OSError:
-            return None
-        return found[0] if found else None
+            return []
 
     def read(self, file: Path) -> str:
         """Return what a file says, whatever editor wrote it: UTF-8 or UTF-16 with their marks, or what Windows takes.
@@ -53,28 +81,38 @@ class Boot:
         Raises:
             OSError: it cannot be written.
         """
-        with file.open("r+b") as opened:
-            opened.write(bytes(os.fstat(opened.fileno()).st_size))
-            opened.flush()
-            os.fsync(opened.fileno())
-        file.unlink()
-        self._settle()
+        os.sync()  # what was taken out of it must outlast a power cut, or it would be lost
+        with self._writable():
+            with file.open("r+b") as opened:
+                opened.write(bytes(os.fstat(opened.fileno()).st_size))
+                opened.flush()
+                os.fsync(opened.fileno())
+            file.unlink()
+            self._settle()
 
-    def report(self, text: str) -> None:
-        """Leave a report where any computer shows it; without a change nothing is written.
+    def report(self, head: str, body: str) -> None:
+        """Leave a report where any computer shows it; where only the head is new, nothing is written.
 
         Raises:
             OSError: it cannot be written.
         """
         file = self._directory / REPORT
-        content = text.replace("\n", "\r\n").encode()
-        if file.exists() and file.read_bytes() == content:
+        ends = body.replace("\n", "\r\n").encode()
+        if file.exists() and file.read_bytes().endswith(b"\r\n\r\n" + ends):
             return
-        with file.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        self._settle()
+        with self._writable():
+            with file.open("wb") as opened:
+                opened.write(f"{head}\r\n\r\n".encode() + ends)
+                opened.flush()
+                os.fsync(opened.fileno())
+            self._settle()
+
+    def complains(self) -> bool:
+        """Whether a report lies there that tells of mistakes, which may be mended by now."""
+        try:
+            return COMPLAINT.encode() in (self._directory / REPORT).read_bytes()
+        except OSError:
+            return False
 
     def _settle(self) -> None:
         with contextlib.suppress(OSError):  # not every file system lets a directory be opened for that
@@ -83,3 +121,13 @@ class Boot:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _is_wiped(file: Path) -> bool:
+    """Say whether a file holds nothing but the zeros of a wiping that was cut off."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST)
+    except OSError:
+        return False
+    return bool(raw) and not raw.strip(b"\0")

@@ -1,7 +1,9 @@
 """`rpi-preseed.toml`: what Raspberry Pi Imager writes of what was filled in before flashing.
 
-The format is that of Imager 2 (generateRpiPreseedToml in its src/customization_generator.cpp) and of
-https://github.com/raspberrypi/rpi-preseed; what speakerd has no use for is told and left alone.
+The format is that of Imager 2 (generateRpiPreseedToml in src/customization_generator.cpp of
+https://github.com/raspberrypi/rpi-imager) and of schema/rpi-preseed.schema in
+https://github.com/raspberrypi/rpi-preseed, whose keys are all taken or left alone: sections that speakerd has no use
+for are told, so that nobody waits for what does not come.
 """
 
 import re
@@ -35,10 +37,17 @@ class User(_Section):
     """Somebody who may log in."""
 
     name: UserName
-    password: str | None = Field(default=None, pattern=r"^[^\n:]+$")
+    password: str | None = Field(default=None, pattern=r"^[^\n\r\x00]+$")
     password_encrypted: bool = False
     groups: list[Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$")]] = []
     passwordless_sudo: bool = False
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> "User":
+        # What else stood there would be written into /etc/shadow as it is (crypt(5)).
+        if self.password and self.password_encrypted and not re.fullmatch(r"\$[\w./$,=+-]+", self.password):
+            raise ValueError("password is not encrypted, though password_encrypted is true")
+        return self
 
 
 class Ssh(_Section):
@@ -58,12 +67,16 @@ class Wlan(_Section):
     password_encrypted: bool = False
     hidden: bool = False
     country: Country | None = None
-    key_mgmt: Literal["none", "wpa-psk", "sae"] | None = None
+    key_mgmt: Literal["none", "owe", "wpa-psk", "sae"] | None = None
 
     @model_validator(mode="after")
     def _is_a_network(self) -> "Wlan":
         if len(self.octets) > 32:
             raise ValueError("ssid has more than 32 bytes")
+        if self.password is not None and self.key_mgmt in ("none", "owe"):
+            raise ValueError(f"there is a password, but key_mgmt is {self.key_mgmt}, a network without one")
+        if self.password is None and self.key_mgmt in ("wpa-psk", "sae"):
+            raise ValueError(f"there is no password, but key_mgmt is {self.key_mgmt}, which needs one")
         if self.password is not None and not self._is_password():
             raise ValueError("password must have 8 to 63 characters, or be the 64 hexadecimal digits of its key")
         return self
@@ -83,7 +96,7 @@ class Locale(_Section):
     """Where the machine is."""
 
     timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] | None = None
-    keymap: str | None = None
+    keymap: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,}([,_-][a-z0-9]+)*$")] | None = None
 
 
 class Card(_Section):
@@ -127,12 +140,43 @@ def parse(text: str) -> Preseed:
     try:
         return Preseed.model_validate(told | {"unused": unused})
     except ValidationError as error:
-        raise ValueError(
-            "\n".join(_words(one) for one in error.errors(include_input=False, include_url=False))
-        ) from None
+        found = [_words(text, one) for one in error.errors(include_input=False, include_url=False)]
+        raise ValueError("\n".join(found)) from None
 
 
-def _words(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    said = error["msg"].removeprefix("Value error, ").replace("String should match pattern", "it must be like")
-    return f"{where}: {said}" if where else said
+EXPECTED = {
+    "system.hostname": 'letters, digits and hyphens, 63 at most, such as "kitchen"',
+    "user.name": 'small letters, digits, - and _, beginning with a letter, such as "anna"',
+    "user.password": "a text in one line",
+    "user.groups": 'a list of groups, such as ["sudo"]',
+    "ssh.authorized_keys": 'a list of public keys, each in one line: ["ssh-ed25519 AAAA... anna@laptop"]',
+    "wlan.ssid": "the name of your Wi-Fi, which is not empty",
+    "wlan.ssid_hex": "its name as hexadecimal digits",
+    "wlan.country": 'two letters, such as "DE"',
+    "locale.timezone": 'a place, such as "Europe/Berlin"',
+    "locale.keymap": 'a layout, such as "de"',
+}
+"""What a value must be, for somebody who never saw a pattern."""
+
+
+def _words(text: str, error: Any) -> str:
+    where = tuple(str(part) for part in error["loc"][:2])
+    said = error["msg"].removeprefix("Value error, ")
+    name = ".".join(where)
+    if error["type"] in ("string_pattern_mismatch", "string_too_short", "string_type", "list_type"):
+        said = f"expected {EXPECTED[name]}" if name in EXPECTED else said
+    # What contradicts across sections begins with the name of one.
+    line = _line(text, where or (said.partition(":")[0],))
+    return f"{f'line {line}: ' if line else ''}{f'{name}: ' if name else ''}{said}"
+
+
+def _line(text: str, where: tuple[str, ...]) -> int | None:
+    """Return the line in which a value, or else its section, stands."""
+    section, found = "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
+            section = header[1]
+            found = number if section == where[0] else found
+        elif section == where[0] and len(where) > 1 and re.match(rf"\s*{re.escape(where[1])}\s*=", line):
+            return number
+    return found

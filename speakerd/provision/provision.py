@@ -3,25 +3,33 @@
 import argparse
 import contextlib
 import datetime as dt
-import re
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from speakerd.errors import SettingsError, SpeakerdError
+from speakerd.host import card
+from speakerd.host.card import KEY
 from speakerd.live.key import clean_key
 from speakerd.provision import preseed
-from speakerd.provision.boot import Boot
+from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
 from speakerd.set_up.store import Store
 from speakerd.settings import load
+from speakerd.yaml_file import LOOKS_LIKE_A_KEY
 
-SETTINGS, KEY = "speakerd.yaml", "speakerd-key.txt"
+SETTINGS = "speakerd.yaml"
 
 DROP_IN = "40-card.yaml"
 """Before what `speakerd setup` writes, so that what was said later, on the machine itself, wins."""
+
+ELSEWHERE = "give it as the credential gemini-api-key or in the variable GEMINI_API_KEY"
+"""What speakerd.mistakes says of a key among the settings, to somebody who has a shell."""
 
 STEP_S = 60
 """How long a program of the system may take."""
@@ -35,13 +43,12 @@ class Taken:
     mistakes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Return the report."""
-        now = f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M}"
-        lines = [f"speakerd read this card on {now} (the clock may not have been set).", ""]
+        """Return the report, without its head."""
+        lines = []
         if self.mistakes:
-            lines += ["Please mend this, save the file, and start the speaker again:", ""]
+            lines += [COMPLAINT, ""]
             lines += [f"  ! {text}" for text in self.mistakes] + [""]
-        lines += [f"  - {text}" for text in self.done]
+        lines += [f"  - {text}" for text in self.done or ([] if self.mistakes else ["there is nothing to mend"])]
         return "\n".join(lines).rstrip() + "\n"
 
 
@@ -63,51 +70,105 @@ class Provision:
             (SETTINGS, self._take_settings),
             (KEY, self._take_key),
         ):
-            file = self._boot.find(name)
-            if file is None:
-                continue
-            try:
-                take(file)
-            except (ValueError, SettingsError) as error:
-                lines = error.problems if isinstance(error, SettingsError) else str(error).splitlines()
-                self._taken.mistakes += [f"{file.name}: {line}" for line in lines]
-            except (OSError, SpeakerdError) as error:
-                self._taken.mistakes.append(f"{file.name}: it could not be taken in: {error}")
+            if files := self._boot.find(name):
+                self._take(files, take)
+        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
+            self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
         return self._taken
 
-    def _take_preseed(self, file: Path) -> None:
-        told = preseed.parse(self._boot.read(file))
+    @property
+    def lacks_key(self) -> bool:
+        """Whether there is nothing to open the service with, and nothing was said of that yet."""
+        if Store(self._file, self._root / "etc").has_key or any(KEY in text for text in self._taken.mistakes):
+            return False
+        try:
+            return not load(self._file).live.token.given
+        except SettingsError:
+            return True
+
+    def _take(self, files: Sequence[Path], take: Callable[[Path, str], bool]) -> None:
+        file = files[0]
+        try:
+            texts = {self._boot.read(each) for each in files}
+            if len(texts) > 1:
+                raise ValueError(f"there is also {files[1].name}, which says something else; keep one of the two")
+            is_secret = take(file, texts.pop())
+        except (ValueError, SettingsError) as error:
+            lines = error.problems if isinstance(error, SettingsError) else str(error).splitlines()
+            self._taken.mistakes += [f"{file.name}: {line}" for line in lines]
+            return
+        except (OSError, SpeakerdError) as error:
+            self._taken.mistakes.append(f"{file.name}: it could not be taken in: {error}")
+            return
+        for each in files if is_secret else ():
+            self._wipe(each)
+
+    def _wipe(self, file: Path) -> None:
+        try:
+            self._boot.wipe(file)
+        except OSError as error:
+            self._taken.mistakes.append(
+                f"{file.name}: it was taken in, but it cannot be removed ({error.strerror}); "
+                "please remove it yourself, for there are secrets in it"
+            )
+        else:
+            self._taken.done.append(f"{file.name} was removed, for there were secrets in it")
+
+    def _take_preseed(self, file: Path, text: str) -> bool:
+        if LOOKS_LIKE_A_KEY.search(text):
+            raise ValueError(f"an API key does not belong in this file; put it into {KEY}")
+        told = preseed.parse(text)
         self._taken.done += System(self._root, self._run).take(told)
         self._taken.done += [f"[{name}] is nothing that this speaker knows" for name in told.unused]
-        self._boot.wipe(file)
-        self._taken.done.append(f"{file.name} was removed, for there were secrets in it")
+        return True
 
-    def _take_settings(self, file: Path) -> None:
+    def _take_settings(self, file: Path, text: str) -> bool:
         """Put the file in force; it stays where it is, to be changed again."""
-        text = self._boot.read(file)
-        drop_in = self._file.with_name(f"{self._file.name}.d") / DROP_IN
-        before = drop_in.read_text(encoding="utf-8") if drop_in.exists() else None
-        if text == before:
-            return
-        drop_in.parent.mkdir(parents=True, exist_ok=True)
+        drop_ins = self._file.with_name(f"{self._file.name}.d")
+        drop_in = drop_ins / DROP_IN
+        if drop_in.exists() and drop_in.read_text(encoding="utf-8") == text:
+            return False
+        drop_ins.mkdir(parents=True, exist_ok=True)
+        self._try(drop_ins, text)
         _write(drop_in, text)
-        try:
-            load(self._file)
-        except SettingsError as error:
-            if before is None:
-                drop_in.unlink()
-            else:
-                _write(drop_in, before)
-            place = re.compile(rf"^{re.escape(str(drop_in))}:")
-            raise SettingsError([place.sub("line ", problem) for problem in error.problems]) from None
         self._taken.done.append(f"the settings in {file.name} are in force")
+        return False
 
-    def _take_key(self, file: Path) -> None:
-        key = clean_key(self._boot.read(file), file.name)
+    def _try(self, drop_ins: Path, text: str) -> None:
+        """See whether these would be good settings, beside all the others, before a power cut could leave them.
+
+        Raises:
+            SettingsError: they have mistakes.
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            for other in drop_ins.glob("*.yaml"):
+                (Path(directory) / other.name).symlink_to(other.absolute())
+            tried = Path(directory) / DROP_IN
+            tried.unlink(missing_ok=True)
+            tried.write_text(text, encoding="utf-8")
+            try:
+                load(self._file, Path(directory))
+            except SettingsError as error:
+                raise SettingsError([_told(problem, tried, drop_ins) for problem in error.problems]) from None
+
+    def _take_key(self, file: Path, text: str) -> bool:
+        key = clean_key(text, file.name)
         why = Store(self._file, self._root / "etc").keep_key(key)
-        self._boot.wipe(file)
+        if why is not None:
+            with contextlib.suppress(OSError):  # the next boot reads the unit's drop-in anyway
+                self._run(["systemctl", "daemon-reload"], "")
         stored = "encrypted for this card" if why is None else f"but not encrypted: {why}"
-        self._taken.done.append(f"the key is stored, {stored}, and {file.name} was removed")
+        self._taken.done.append(f"the key is stored, {stored}")
+        return True
+
+
+def _told(problem: str, tried: Path, drop_ins: Path) -> str:
+    """Return what is wrong with the settings in words for somebody who sees the card's own part only."""
+    problem = problem.replace(ELSEWHERE, f"put it into {KEY}")
+    if not problem.startswith(f"{tried}:"):
+        return problem.replace(str(tried.parent), str(drop_ins))
+    said = problem.removeprefix(f"{tried}:").strip()
+    return f"line {said}" if said[:1].isdigit() else said
 
 
 def main() -> int:
@@ -116,20 +177,38 @@ def main() -> int:
     parser.add_argument(
         "--boot", type=Path, default=Path("/boot/firmware"), metavar="DIR", help="the card's own part"
     )
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where its system is; / else")
     arguments = parser.parse_args()
-    boot = Boot(arguments.boot)
-    with _writable(arguments.boot):
-        taken = Provision(boot, Path("/"), run).take_in()
-        if taken.done or taken.mistakes:
-            try:
-                boot.report(str(taken))
-            except OSError as error:
-                print(f"no report can be left on the card: {error}", file=sys.stderr)
+    boot = Boot(arguments.boot, partial(_writable, arguments.boot))
+    provision = Provision(boot, arguments.root, run)
+    taken = provision.take_in()
+    if provision.lacks_key:
+        taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+    leave(boot, taken)
+    tell_speaker(taken.mistakes, Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY)))
     for text in taken.done:
         print(text)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
     return int(bool(taken.mistakes))
+
+
+def leave(boot: Boot, taken: Taken) -> None:
+    """Leave a report for the owner where there is something new."""
+    if not taken.done and not taken.mistakes and not boot.complains():
+        return  # what was done at an earlier boot is worth more than that nothing is new
+    head = f"speakerd read this card on {dt.datetime.now().astimezone():%Y-%m-%d %H:%M} (its clock may be wrong)."
+    try:
+        boot.report(head, str(taken))
+    except OSError as error:
+        print(f"no report can be left on the card: {error}", file=sys.stderr)
+
+
+def tell_speaker(mistakes: Sequence[str], directory: Path) -> None:
+    """Leave the mistakes where the speaker finds them when it starts; it shows and says that there are some."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    file = directory / card.MISTAKES
+    _write(file, "".join(f"{text}\n" for text in mistakes))
 
 
 def run(command: Sequence[str], told: str) -> None:
@@ -162,5 +241,9 @@ def _writable(directory: Path) -> Iterator[None]:
 
 def _write(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.new")
-    unfinished.write_text(text, encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    unfinished.chmod(0o644)
     unfinished.replace(file)

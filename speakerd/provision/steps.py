@@ -1,5 +1,6 @@
 """What is done with what the owner has written: each step is done as a whole, or again at the next boot."""
 
+import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,9 @@ Run = Callable[[Sequence[str], str], None]
 """Runs a program of the system with this on its standard input; raises OSError where it fails."""
 
 HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
+
+FIRST_USER = 1000
+"""The first number that Debian's useradd gives to a person (UID_MIN in login.defs(5))."""
 
 ZONES = Path("usr/share/zoneinfo")
 
@@ -28,12 +32,18 @@ class System:
 
         Raises:
             OSError: something cannot be done.
+            ValueError: something must not be done; then nothing was.
         """
+        if told.user is not None and self._is_of_the_system(told.user.name):
+            raise ValueError(f"user.name: {told.user.name} is a name that the system itself uses; choose another one")
         if told.system.hostname:
             self._name(told.system.hostname)
             yield f"the speaker is called {told.system.hostname}"
         if told.locale.timezone:
             yield self._zone(told.locale.timezone)
+        if told.locale.keymap:
+            self._keyboard(told.locale.keymap)
+            yield f"a keyboard would be one of layout {told.locale.keymap}"
         if told.wlan is not None:
             yield self._wireless(told.wlan)
         if told.user is not None:
@@ -60,19 +70,28 @@ class System:
         new.replace(link)
         return f"the time is that of {name}"
 
+    def _keyboard(self, layout: str) -> None:
+        """Name the layout where Debian's console-setup and localectl look for it (keyboard(5))."""
+        self._write("etc/default/keyboard", f'XKBMODEL="pc105"\nXKBLAYOUT="{layout}"\n')
+
     def _wireless(self, wlan: Wlan) -> str:
         done = []
         if wlan.country:
             country = wlan.country.upper()
             self._write("etc/modprobe.d/speakerd-country.conf", f"options cfg80211 ieee80211_regdom={country}\n")
-            self._run(["iw", "reg", "set", country], "")
-            self._run(["rfkill", "unblock", "wifi"], "")
+            with contextlib.suppress(OSError):
+                # The file is for the next boots. At this one the driver may be there already; without one it fails.
+                self._run(["iw", "reg", "set", country], "")
             done.append(f"the wireless country is {country}")
         if wlan.octets:
             file = "etc/NetworkManager/system-connections/speakerd-wifi.nmconnection"
             self._write(file, connection(wlan), 0o600)
             done.append(f"the wireless network is {wlan.octets.decode(errors='replace')}")
         return ", ".join(done) or "no wireless network is named"
+
+    def _is_of_the_system(self, name: str) -> bool:
+        found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):", self._read("etc/passwd"), re.MULTILINE)
+        return found is not None and int(found[1]) < FIRST_USER
 
     def _user(self, user: User) -> None:
         if not re.search(rf"^{user.name}:", self._read("etc/passwd"), re.MULTILINE):
@@ -130,7 +149,9 @@ def connection(wlan: Wlan) -> str:
     The name goes as the numbers of its bytes, for it may hold any; a password's backslashes and blanks are escaped.
     """
     security: list[str] = []
-    if wlan.password is not None:
+    if wlan.key_mgmt == "owe":
+        security = ["", "[wifi-security]", "key-mgmt=owe"]
+    elif wlan.password is not None:
         secret = wlan.password.replace("\\", "\\\\")
         bare = secret.lstrip(" ")
         secret = "\\s" * (len(secret) - len(bare)) + bare

@@ -31,6 +31,7 @@ class Notice(enum.Enum):
     MICROPHONE = "microphone"  # there is none
     MUTE = "mute"  # the microphone may be open, or a restart would open it
     PROVISIONING = "provisioning"  # ready to be set up
+    CARD = "card"  # what its owner wrote on the card has mistakes
 
 
 LINK = frozenset(Notice(cause.value) for cause in Cause)

@@ -515,3 +515,30 @@ async def test_with_an_open_gate_all_sound_leaves() -> None:
     talk.hears(1000, db=-30, probability=0.9)
     assert talk.sent() == list(range(1, 51))
     assert not kitchen.reply.is_empty
+
+
+async def test_mistakes_on_the_card_are_shown_and_said() -> None:
+    """Whoever has no screen sees and hears that there is a report to be read."""
+    kitchen = Kitchen()
+    kitchen.assistant.card_has_mistakes("read the report")
+    assert kitchen.shown() is State.ERROR
+    assert kitchen.assistant.trouble == "read the report"
+    assert kitchen.played() == sound_of(Notice.CARD, "en")
+
+
+async def test_a_mute_is_seen_over_mistakes_on_the_card() -> None:
+    """The light is a promise about privacy first; un-muted, it does not call for anybody again."""
+    kitchen = Kitchen()
+    kitchen.assistant.card_has_mistakes("read the report")
+    kitchen.assistant.muted(muted=True, trouble=None)
+    assert kitchen.shown() is State.MUTED
+    kitchen.assistant.muted(muted=False, trouble=None)
+    assert kitchen.shown() is State.IDLE
+
+
+async def test_a_speaker_that_starts_muted_shows_that() -> None:
+    """Mistakes on the card are said then, and not shown."""
+    kitchen = Kitchen()
+    kitchen.assistant.muted(muted=True, trouble=None)
+    kitchen.assistant.card_has_mistakes("read the report")
+    assert kitchen.shown() is State.MUTED

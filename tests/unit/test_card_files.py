@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from speakerd.host.card import KEY, REPORT
 from speakerd.provision import preseed
-from speakerd.provision.boot import REPORT, Boot
-from speakerd.provision.provision import KEY, SETTINGS
+from speakerd.provision.boot import Boot
+from speakerd.provision.provision import SETTINGS
 from speakerd.settings import load
 
 FILES = Path(__file__).parents[2] / "image" / "boot"
@@ -44,7 +45,8 @@ def test_the_example_for_network_and_name_is_taken(tmp_path: Path) -> None:
 def test_the_examples_are_not_taken_for_the_files() -> None:
     """Only what the owner has written counts."""
     boot = Boot(FILES)
-    assert [boot.find(name) for name in (SETTINGS, KEY, preseed.NAME)] == [None] * 3
+    assert [boot.find(name) for name in (SETTINGS, KEY, preseed.NAME)] == [[]] * 3
+    assert boot.slips((SETTINGS, KEY, preseed.NAME)) == {}
 
 
 @pytest.mark.parametrize("file", sorted(FILES.iterdir()), ids=lambda file: file.name)

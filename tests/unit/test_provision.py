@@ -1,13 +1,16 @@
 """What an owner writes on the card, and what becomes of it."""
 
+import errno
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import preseed
-from speakerd.provision.boot import REPORT, Boot
-from speakerd.provision.provision import Provision, Taken
+from speakerd.provision.boot import Boot
+from speakerd.provision.provision import Provision, Taken, leave, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
 
@@ -69,9 +72,9 @@ class Card:
         return file
 
     def boots(self) -> Taken:
-        return Provision(Boot(self.fat), self.root, self._run).take_in()
+        return Provision(Boot(self.fat), self.root, self.run).take_in()
 
-    def _run(self, command: Sequence[str], told: str) -> None:
+    def run(self, command: Sequence[str], told: str) -> None:
         self.ran.append((list(command), told))
         if command[0] == self.fails:
             raise OSError(f"{self.fails} says: no")
@@ -138,14 +141,17 @@ def test_nobody_can_log_in_unless_that_was_asked_for(card: Card) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[system]\nhostname = "my kitchen"', "system.hostname: "),
+        ('[system]\nhostname = "my kitchen"', "line 2: system.hostname: expected letters"),
         ('[wlan]\nssid = "Home"\npassword = "short"', "password must have 8 to 63 characters"),
         ('[wlan]\nssid = "Home"\npassword = "12345678"\ncountry = "Germany"', "wlan.country: "),
         ("[wlan]\nssid = Home", "a text goes between quotation marks"),
         ("[ssh]\nenabled = true", "there must be a [user] who logs in"),
         ('[user]\nname = "anna"\n[ssh]\nenabled = true', "nobody could log in"),
         ('[user]\nname = "Anna Smith"', "user.name: "),
-        ('[user]\nname = "anna"\npassword = "a\\nroot:x"', "user.password: "),
+        ('[user]\nname = "anna"\npassword = "a\\nroot:x"', "line 3: user.password: "),
+        ('[user]\nname = "anna"\npassword = "x:0:"\npassword_encrypted = true', "password is not encrypted"),
+        ('[wlan]\nssid = "Home"\npassword = "12345678"\nkey_mgmt = "none"', "line 1: wlan: there is a password"),
+        ('[wlan]\nssid = "Home"\n[wlan]\nhidden = true', "at line 3"),
     ],
 )
 def test_a_mistake_is_told_and_nothing_of_its_file_is_done(card: Card, text: str, words: str) -> None:
@@ -237,21 +243,132 @@ def test_what_was_cut_off_is_done_at_the_next_boot(card: Card) -> None:
 
 
 def test_the_report_is_for_anybody(tmp_path: Path) -> None:
-    """Line ends that Windows knows; mistakes first; and no write where nothing has changed."""
+    """Line ends that Windows knows; mistakes first; and no write where nothing but the time has changed."""
     boot = Boot(tmp_path)
-    boot.report(str(Taken(["the key is stored"], ["speakerd.yaml: line 2: speaker.volume is too much"])))
-    file = tmp_path / REPORT
-    content = file.read_bytes()
+    taken = Taken(["the key is stored"], ["speakerd.yaml: line 2: speaker.volume is too much"])
+    boot.report("read at 10", str(taken))
+    content = (tmp_path / REPORT).read_bytes()
     assert content.count(b"\r\n") == content.count(b"\n")
     assert content.index(b"Please mend this") < content.index(b"speaker.volume") < content.index(b"the key is stored")
-    before = file.stat().st_mtime_ns
-    boot.report(content.decode().replace("\r\n", "\n"))
-    assert file.stat().st_mtime_ns == before
+    boot.report("read at 11", str(taken))
+    assert (tmp_path / REPORT).read_bytes() == content
+
+
+def test_a_report_of_mistakes_goes_with_them(card: Card) -> None:
+    """It says that nothing is left to mend; one of what was done stays."""
+    file = card.put("speakerd.yaml", "speaker: {volume: 200}\n")
+    boot = Boot(card.fat)
+    leave(boot, card.boots())
+    assert boot.complains()
+    file.unlink()
+    leave(boot, card.boots())
+    assert not boot.complains()
+    assert "nothing to mend" in (card.fat / REPORT).read_text()
+    card.put("speakerd-key.txt", KEY)
+    leave(boot, card.boots())
+    leave(boot, card.boots())
+    assert "the key is stored" in (card.fat / REPORT).read_text()
+
+
+def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
+    """The key is stored all the same, and its owner learns that it is still on the card."""
+    card.put("speakerd-key.txt", KEY)
+
+    def locked() -> AbstractContextManager[None]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    boot = Boot(card.fat, locked)
+    taken = Provision(boot, card.root, card.run).take_in()
+    assert (card.root / "etc/credstore/gemini-api-key").read_text() == KEY
+    assert any("cannot be removed (Read-only file system)" in line for line in taken.mistakes)
+    leave(boot, taken)  # nor can the report; the journal has it
+
+
+def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
+    """A file of zeros is no mistake of the owner's: it is removed, and the key stays as it was taken in."""
+    file = card.put("speakerd-key.txt", bytes(40))
+    assert card.boots() == Taken()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_and_its_double(card: Card, same: bool) -> None:
+    """Where both say the same, both are taken in and wiped; else neither, and that is told."""
+    files = [card.put("speakerd-key.txt", KEY), card.put("speakerd-key.txt.txt", KEY if same else KEY + "x")]
+    taken = card.boots()
+    assert [file.exists() for file in files] == [not same] * 2
+    assert (card.root / "etc/credstore/gemini-api-key").exists() is same
+    assert bool(taken.mistakes) is not same
+    assert KEY not in str(taken)
+
+
+@pytest.mark.parametrize("name", ["speakerd.yml", "speakerd-key (1).txt", "speakerd-key.rtf", "rpi_preseed.toml"])
+def test_a_slip_in_a_name_is_told(card: Card, name: str) -> None:
+    """Else nothing would happen, and nobody would know why."""
+    card.put(name, "")
+    card.put("._speakerd.yaml", "")  # a Mac leaves such beside each file
+    card.put("speakerd.example.yaml", "")
+    assert len(mistakes := card.boots().mistakes) == 1
+    assert mistakes[0].startswith(f"{name}: nothing reads a file of this name")
+
+
+def test_settings_with_mistakes_are_never_in_force(card: Card) -> None:
+    """Not even until they were looked at: a power cut then would leave them. They are told at each boot."""
+    card.put("speakerd.yaml", "speaker: {volume: 200}\n")
+    for _ in range(2):
+        assert "speakerd.yaml: line 1: speaker.volume" in card.boots().mistakes[0]
+        assert list((card.root / "etc/speakerd/speakerd.yaml.d").iterdir()) == []
+
+
+def test_without_wireless_hardware_the_rest_is_done(card: Card) -> None:
+    """`iw` fails there, and where the driver comes later; the country is kept for the next boot."""
+    file = card.put("rpi-preseed.toml", FROM_IMAGER)
+    card.fails = "iw"
+    assert not card.boots().mistakes
+    assert not file.exists()
+    assert "ieee80211_regdom=DE" in card.says("etc/modprobe.d/speakerd-country.conf")
+
+
+def test_a_key_in_the_wrong_file_is_told(card: Card) -> None:
+    """Where it belongs is told, and the key is not."""
+    card.put("rpi-preseed.toml", f'[speakerd]\nkey = "{KEY}"\n')
+    card.put("speakerd.yaml", f"live:\n  api_key: {KEY}\n")
+    taken = card.boots()
+    assert len(taken.mistakes) == 2
+    assert all("put it into speakerd-key.txt" in line for line in taken.mistakes)
+    assert KEY not in str(taken)
+
+
+def test_nobody_becomes_root_by_name(card: Card) -> None:
+    """A user of the system gets no password, and nothing else of that file is done."""
+    card.put("rpi-preseed.toml", '[system]\nhostname = "kitchen"\n[user]\nname = "root"\npassword = "secret"\n')
+    assert "the system itself uses" in card.boots().mistakes[0]
+    assert not card.ran
+    assert not (card.root / "etc/hostname").exists()
+
+
+def test_the_lack_of_a_key_is_known(card: Card) -> None:
+    """Once there is one, or a mistake about it was told, there is nothing to say."""
+    provision = Provision(Boot(card.fat), card.root, card.run)
+    assert provision.lacks_key
+    card.put("speakerd-key.txt", KEY)
+    provision.take_in()
+    assert not provision.lacks_key
+
+
+def test_the_speaker_finds_what_is_to_be_mended(tmp_path: Path) -> None:
+    """A line for each; an empty list is not the same as no card."""
+    assert mistakes(tmp_path) is None
+    tell_speaker(["speakerd.yaml: line 2: what"], tmp_path)
+    assert mistakes(tmp_path) == ["speakerd.yaml: line 2: what"]
+    tell_speaker([], tmp_path)
+    assert mistakes(tmp_path) == []
+    assert (tmp_path / "mistakes").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_that_nobody_wrote_by_hand_is_refused(card: Card) -> None:
     """A picture that was named like the key does not fill the memory."""
-    card.put("speakerd-key.txt", bytes(1 << 20))
+    card.put("speakerd-key.txt", b"\x89PNG" * (1 << 18))
     assert "is longer than 256 KiB" in card.boots().mistakes[0]
 
 
@@ -261,3 +378,47 @@ def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     assert told.wlan is not None
     assert "ssid=255;0;\n" in connection(told.wlan)
     assert "wifi-security" not in connection(told.wlan)
+
+
+class Cut(BaseException):
+    """The power goes."""
+
+
+def test_the_power_may_go_at_any_step(card: Card, tmp_path: Path) -> None:
+    """What was not taken in as a whole is taken in again at the next boot; until then the file stays."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    Provision(Boot(card.fat), card.root, card.run).take_in()
+    steps = len(card.ran)
+    assert steps > 4
+    for step in range(steps):
+        other = Card(tmp_path / str(step))
+        file = other.put("rpi-preseed.toml", FROM_IMAGER)
+
+        def run(command: Sequence[str], told: str, other: Card = other, step: int = step) -> None:
+            if len(other.ran) == step:
+                raise Cut
+            other.run(command, told)
+
+        with pytest.raises(Cut):
+            Provision(Boot(other.fat), other.root, run).take_in()
+        assert file.read_text() == FROM_IMAGER
+        assert not other.boots().mistakes
+        assert not file.exists()
+        assert [command for command, _ in other.ran[step:]] == [command for command, _ in card.ran]
+        assert other.says("home/anna/.ssh/authorized_keys") == card.says("home/anna/.ssh/authorized_keys")
+
+
+def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
+    """It is in both places then, and the next boot takes it off the card."""
+    file = card.put("speakerd-key.txt", KEY)
+
+    def cut() -> AbstractContextManager[None]:
+        raise Cut
+
+    with pytest.raises(Cut):
+        Provision(Boot(card.fat, cut), card.root, card.run).take_in()
+    assert file.read_text() == KEY
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert not card.boots().mistakes
+    assert not file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
