@@ -95,9 +95,19 @@ def open_pcm(kind: int, device: str, rate: int, channels: int, period: int, peri
     return pcm
 
 
-@functools.cache
+_HUSHING = threading.Lock()
+
+
 def _hush_alsa() -> object:
     """Keep alsa-lib from writing to stderr; all that it reports reaches us as errors, which have better words."""
+    # Microphone and loudspeaker are opened at the same moment. Were each to make a handler, the cache could keep one
+    # and alsa-lib call the other, which is no more.
+    with _HUSHING:
+        return _handler()
+
+
+@functools.cache
+def _handler() -> object:
     handler_type = ctypes.CFUNCTYPE(
         None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
     )

@@ -309,6 +309,35 @@ async def test_a_device_that_is_not_there_is_waited_for(card: SimulatedCard) -> 
         await until(lambda: ear.pcm, "sound")
 
 
+def test_two_devices_that_are_missing_at_once_are_survived() -> None:
+    """Both threads give alsa-lib the same function for its errors, however they race: it keeps no other one alive."""
+    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done
+
+
+RACE = """
+import sys, threading
+from speakerd.sound import alsa
+
+def hush(ready, handlers):
+    ready.wait()
+    handlers.append(alsa._hush_alsa())
+
+sys.setswitchinterval(1e-6)
+lost = 0
+for _ in range(300):
+    alsa._handler.cache_clear()
+    ready, handlers = threading.Barrier(2), []
+    threads = [threading.Thread(target=hush, args=[ready, handlers]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lost += handlers[0] is not handlers[1]
+print(lost)
+"""
+
+
 @pytest.mark.parametrize("converter", [Converter(rate=48_000), Converter(channels=2)])
 async def test_a_device_that_offers_something_else_is_refused_with_the_way_out(
     tmp_path: Path, converter: Converter
