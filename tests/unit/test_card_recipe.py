@@ -1,0 +1,73 @@
+"""What the card is made of, as far as it can be seen without making one."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.image.kitchen import SETTINGS
+
+CHECKOUT = Path(__file__).parents[2]
+IMAGE = CHECKOUT / "image"
+SCRIPTS = [
+    *(IMAGE / name for name in ("build", "customise", "overlay/etc/initramfs-tools/scripts/local-bottom/state")),
+    *(IMAGE / "debian" / name for name in ("root", "quicken", "initramfs", "boot", "card")),
+]
+
+
+def packages() -> set[str]:
+    """Return what the list names."""
+    return {line for line in (IMAGE / "packages.txt").read_text().split("\n") if line and line[0] != "#"}
+
+
+def test_the_list_names_what_the_package_needs() -> None:
+    """The speaker is installed on the bare system without a network, so all that it needs is there."""
+    control = (CHECKOUT / "packaging" / "debian" / "control").read_text()
+    needed = re.findall(r"^(?:Depends|Recommends): (.*)$", control, re.MULTILINE)
+    names = {name for line in needed for name in line.split(", ") if "$" not in name}
+    assert len(names) > 5
+    assert names <= packages()
+
+
+def test_nothing_that_listens_is_on_the_list() -> None:
+    """No package of the card answers the network, but for SSH, which is off."""
+    assert not packages() & {"avahi-daemon", "systemd-resolved", "dhcpcd", "openssh-sftp-server", "rpcbind", "exim4"}
+
+
+def test_only_named_units_start() -> None:
+    """SSH is not among what the card starts by itself, and everything that is not named is off."""
+    lines = (IMAGE / "overlay/usr/lib/systemd/system-preset/00-speakerd.preset").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    assert rules[-1] == "disable *"
+    assert not [rule for rule in rules if "ssh" in rule]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_scripts_are_well_formed(script: Path) -> None:
+    """A slip in a script is found before half an hour of building."""
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", script], check=True)
+
+
+def test_the_state_covers_all_that_changes() -> None:
+    """Identity, keys, networks, settings, mute and homes are on the state partition."""
+    script = SCRIPTS[2].read_text()
+    assert 'covered="etc var home root"' in script
+    fstab = (IMAGE / "overlay/etc/fstab").read_text()
+    assert "umask=0077" in fstab
+    assert "ro," in fstab
+
+
+def test_the_mute_is_where_the_daemon_looks() -> None:
+    """A state that got lost is muted in the file that the daemon reads."""
+    script = SCRIPTS[2].read_text()
+    assert "mute=var/upper/lib/speakerd" in script
+    for name in ("mute", "mute-known"):
+        assert f'"$state/$mute/{name}"' in script
+    assert "StateDirectory=speakerd\n" in (CHECKOUT / "systemd/speakerd.service").read_text()
+
+
+def test_the_scenes_need_no_hardware() -> None:
+    """The settings that the boot test puts on the card use pins that exist only in software."""
+    assert "pin_factory: mock" in SETTINGS
