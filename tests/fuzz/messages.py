@@ -9,7 +9,7 @@ import os
 import random
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,20 @@ async def _comes_at_once() -> None:
     """Be what ends an outage: a dial that took too long on a busy machine is tried again."""
 
 
+@contextlib.asynccontextmanager
+async def _variable(name: str, value: str) -> AsyncIterator[None]:
+    """Set a variable of the environment for the block; the tests that follow have their own."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 class _Conversation:
     """A line between a server and an assistant, for as many inputs as there are."""
 
@@ -150,7 +164,8 @@ class _Conversation:
         """Have the line, from its first connection on."""
         asyncio.get_running_loop().set_exception_handler(self._failed)
         ca_file, tls = make(self._directory)
-        async with serve(self._server.serve, "127.0.0.1", 0, ssl=tls, compression=None, ping_interval=None) as door:
+        opened = serve(self._server.serve, "127.0.0.1", 0, ssl=tls, compression=None, ping_interval=None)
+        async with opened as door, _variable("SSL_CERT_FILE", str(ca_file)):
             port = next(iter(door.sockets)).getsockname()[1]
             settings = Settings.model_validate({
                 "assistant": {"transcripts": True},
@@ -159,7 +174,6 @@ class _Conversation:
                     "retry": {"healthy_after": 0.0},
                 },
             })  # fmt: skip
-            os.environ["SSL_CERT_FILE"] = str(ca_file)
             self._listener = _Listener(Reply(80), settings)
             self._handle = Handle(self._directory / "handle", settings.assistant.model)
             caller = Caller(settings, "not-a-real-key-0123456789")
