@@ -35,8 +35,8 @@ LEARNT_S = 10.0
 """So much of our voice is listened to before it is known what the room makes of it."""
 
 SILENT_S, SILENT_RISES = 1.5, 0.1
-"""Where the room becomes louder in less than so much of our first words, nobody has to wait for the rest: there is no
-echo. A canceller that looks for one takes others' voices for it, for five seconds and more."""
+"""Where so much of our voice makes the room louder for less than this share of it, there is no echo. Nobody has to
+wait until more is known: a canceller that looks for one takes others' voices for it, for five seconds and more."""
 
 FAINT_DB = 3.0
 """What stands no further above the room's noise is no echo."""
@@ -121,7 +121,8 @@ class Echo:
         self._reference = Reference()
         self._quiet_s = REVERBERATION_S
         self._far_db = deque([-100.0], maxlen=LATE)
-        self._learnt_s = self._rises_s = 0.0
+        self._learnt_s = 0.0
+        self._early_s = self._rises_s = 0.0  # of our voice, since it was last looked whether it is heard at all
         self._noise = Quantile(-60.0)
         self._return = Quantile(-10.0)  # the echo, relative to what was played
         self._loudest = Quantile(0.0, LOUDEST)  # of the same
@@ -174,11 +175,20 @@ class Echo:
             self._left.take(left_db - far_db)
             self._faint.take(heard_db - self._noise.value)
             self._learnt_s += seconds
-            self._rises_s += seconds * (heard_db > self._noise.value + 2 * FAINT_DB)
-            is_early = not self._is_decided and self._learnt_s >= SILENT_S and self._rises_s < SILENT_S * SILENT_RISES
-            if self._is_auto and (is_early or self._learnt_s >= LEARNT_S):
+            silent = not self._is_decided and self._is_silent(heard_db, seconds)
+            if self._is_auto and (silent or self._learnt_s >= LEARNT_S):
                 self._learnt_s = 0.0
-                self._decide(silent=is_early)
+                self._decide(silent=silent)
+
+    def _is_silent(self, heard_db: float, seconds: float) -> bool:
+        """Say after each ``SILENT_S`` of our voice whether it left the room as quiet as before."""
+        self._early_s += seconds
+        self._rises_s += seconds * (heard_db > self._noise.value + 2 * FAINT_DB)
+        if self._early_s < SILENT_S:
+            return False
+        silent = self._rises_s < SILENT_S * SILENT_RISES
+        self._early_s = self._rises_s = 0.0
+        return silent
 
     def _decide(self, *, silent: bool) -> None:
         measured = Measured(self._return.value, self._return.value - self._left.value)

@@ -105,6 +105,13 @@ def test_a_headset_is_known_after_the_first_words() -> None:
     assert share_told(talk, as_sound(b"".join(period.pcm for period in periods[150:]))) > 0.97
 
 
+def test_a_headset_is_known_although_somebody_talked_over_the_first_words() -> None:
+    """Then it is known as soon as we were heard alone for a while."""
+    house, said = House(ROOMS["quiet"]), answer(8)
+    house.speak(said, Talk(0.2, at_level(recording("cards/001.wav"), -30)))
+    assert [mode for mode, _ in house.decided] == ["off"]
+
+
 def test_auto_begins_with_what_was_measured() -> None:
     """A headset needs no ten seconds to find out that it is one."""
     assert House(ROOMS["quiet"], known=Calibration("off")).echo.mode == "off"
