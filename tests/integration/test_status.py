@@ -84,13 +84,14 @@ async def test_sound_that_was_lost_is_counted(tmp_path: Path) -> None:
         home.daemon.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(1)
         home.daemon.process.send_signal(signal.SIGCONT)
-        at = await home.daemon.until(event="xrun", device="microphone")
-        assert (await status(here.run))["microphone"]["xruns"] == home.daemon.journal[at - 1]["count"]
+        await home.daemon.until(event="xrun", device="microphone")
+        lost = (await status(here.run))["microphone"]["xruns"]
+        await home.daemon.until(event="xrun", device="microphone", count=lost)  # a busy machine loses more meanwhile
         home.card.speak(GO_FORWARD + PAUSE)
         at = await home.daemon.until(40, event="turn")
         said = await status(here.run)
         xruns = said["microphone"]["xruns"] + said["loudspeaker"]["xruns"]
-        assert home.daemon.journal[at - 1]["xruns"] == xruns > 0
+        assert 0 < lost <= home.daemon.journal[at - 1]["xruns"] <= xruns
 
 
 async def test_it_says_what_is_wrong(tmp_path: Path) -> None:
