@@ -47,7 +47,7 @@ lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpi
 
 test-image: $(VENV)/.image  ## boots that card under QEMU, provisions it, cuts its power (QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1
 	scripts/image-prerequisites test
-	$(BIN)/python -m pytest -o addopts= tests/system/test_card_papers.py $(if $(RPI_IMAGER),,--deselect tests/system/test_card_papers.py::test_imagers_own_schema_agrees)
+	$(BIN)/python -m pytest -o addopts= tests/system/test_rpios.py tests/system/test_card_papers.py $(if $(RPI_IMAGER),,--deselect tests/system/test_card_papers.py::test_imagers_own_schema_agrees)
 	$(BIN)/python -m tests.image --only '$(ONLY)' --cuts $(or $(CUTS),20) --seed $(or $(SEED),1)
 
 test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptors stay (a quarter of an hour)

@@ -17,8 +17,8 @@ TOOLS = ("genimage", "mcopy", "mdir", "mkdosfs", "mke2fs", "sfdisk", "debugfs")
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lay out a card with a system of a few files, as rpi-image-gen lets genimage do it."""
-    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
-        pytest.skip(f"this machine lacks {', '.join(missing)}")
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    assert not missing, f"no {', '.join(missing)}; run: apt-get install genimage mtools dosfstools e2fsprogs fdisk"
     work = tmp_path_factory.mktemp("card")
     firmware = work / "root" / "boot" / "firmware"
     (firmware / "overlays").mkdir(parents=True)
