@@ -3,7 +3,7 @@
 import re
 
 from tests.image.card import SIZE
-from tests.image.kitchen import HOSTNAME, KEY, PASSWORD, Kitchen, until_booted, until_ready
+from tests.image.kitchen import HOSTNAME, KEY, NETWORK, PASSWORD, Kitchen, until_booted, until_ready
 
 DHCP_PORTS = {"68", "546"}
 """Where an answer with an address comes in; nobody connects to these."""
@@ -87,7 +87,8 @@ async def the_owners_files_are_taken_in(kitchen: Kitchen) -> str:
     """Name, Wi-Fi, settings and key are in force, and the report says so."""
     machine = await kitchen.running()
     assert await machine.run("hostname") == HOSTNAME
-    assert "A net of nobody" in await machine.run("cat /etc/NetworkManager/system-connections/*")
+    wireless = await machine.run("nmcli -g 802-11-wireless.ssid connection show speakerd-wifi")
+    assert wireless == NETWORK, wireless
     assert "mock" in await machine.run("cat /etc/speakerd/speakerd.yaml.d/*.yaml /etc/speakerd/speakerd.yaml")
     assert await machine.run("systemd-creds decrypt /etc/credstore.encrypted/gemini-api-key -") == KEY
     return await machine.run("cat /boot/firmware/speakerd-report.txt")

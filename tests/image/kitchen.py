@@ -12,7 +12,9 @@ from tests.image.card import Card
 from tests.image.machine import VIRT, Board, Machine
 
 KEY = "not-a-real-key-0123456789"
-PASSWORD = "correct horse battery"  # of a Wi-Fi that is not there
+NETWORK, PASSWORD = "A net of nobody", "correct horse battery"
+"""A Wi-Fi that is not there."""
+
 HOST = "10.0.2.2"
 """Where the machine finds this one (https://www.qemu.org/docs/master/system/devices/net.html)."""
 
@@ -23,7 +25,7 @@ PRESEED = f"""\
 hostname = "{HOSTNAME}"
 
 [wlan]
-ssid = "A net of nobody"
+ssid = "{NETWORK}"
 password = "{PASSWORD}"
 country = "DE"
 """
@@ -79,8 +81,11 @@ class Kitchen:
         return self.machine
 
     async def running(self) -> Machine:
-        """Return the machine as the scene before left it."""
-        return self.machine or await self.boot()
+        """Return the machine as the scene before left it; where that left none, one that is ready."""
+        if self.machine is None:
+            await until_ready(await self.boot())
+        assert self.machine is not None
+        return self.machine
 
     async def switch_off(self) -> None:
         """Cut its power."""

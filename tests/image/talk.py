@@ -34,7 +34,9 @@ async def it_talks(kitchen: Kitchen) -> str:
     for name, content in files.items():
         text = base64.b64encode(content).decode()
         await machine.run(f"mkdir -p {name.rpartition('/')[0]}; base64 -d >{name} <<'END'\n{text}\nEND")
-    await machine.run("chmod -R a+rX /run/scene; modprobe snd-aloop index=5,6 id=Mic,Speaker pcm_substreams=1")
+    await machine.run(
+        "chmod -R a+rX /run/scene; modprobe snd-aloop enable=1,1 index=5,6 id=Mic,Speaker pcm_substreams=1"
+    )
     await machine.run("echo not muted >/var/lib/speakerd/mute; systemctl daemon-reload; systemctl restart speakerd")
     await until_ready(machine)
     began = time.monotonic()
@@ -43,7 +45,9 @@ async def it_talks(kitchen: Kitchen) -> str:
         "for time in 1 2 3; do aplay -q -D plughw:CARD=Mic,DEV=0 /run/scene/sentence.wav; sleep 5; done; wait; "
         "od -An -v -t d2 -w2 /run/scene/heard.raw | awk '$1 > 500 || $1 < -500 {n++} END {print n + 0}'"
     )
-    loud = int(await machine.run(heard))
+    counted = await machine.run(heard)
+    assert counted.isdecimal(), counted
+    loud = int(counted)
     octets = sum(event.detail["bytes"] for event in kitchen.live.events if event.kind == "audio")
     said = await machine.run("journalctl -u speakerd -o cat -n 20")
     assert octets, f"the server heard nothing: {said}"

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from tests.vm.overlay import CHECKOUT, make_overlay
 from tests.vm.power import PowerCuts
 
 POWER = "power"
+
+LEAVE_S = 120.0
+"""How long the guest may take to boot, and to leave behind what it has."""
 
 POWER_S = 600.0
 """How long each boot of those scenes may take."""
@@ -34,12 +38,21 @@ def main() -> int:
     guest = Guest(_built_by(CHECKOUT / "tests" / "vm" / "build"))
     package = arguments.package or _built_by(CHECKOUT / "packaging" / "build", "amd64")
     print(f"the guest and {package} are ready after {time.monotonic() - began:.0f} s")
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    _clear(arguments.output)
     with tempfile.TemporaryDirectory() as directory:
         make_overlay(guest, package, Path(directory))
         well = asyncio.run(_play(guest, Path(directory), arguments))
     print(f"{'passed' if well else f'FAILED; see {arguments.output}'}, {time.monotonic() - began:.0f} s in all")
     return 0 if well else 1
+
+
+def _clear(output: Path) -> None:
+    """Make room for this run, so that nothing of one before passes for it."""
+    if output.exists() and any(output.iterdir()):
+        if not list(output.rglob("console*.txt")):
+            sys.exit(f"{output} holds something else than a run before: choose another --output")
+        shutil.rmtree(output)
+    output.mkdir(parents=True, exist_ok=True)
 
 
 def _built_by(*command: str | Path) -> Path:
@@ -60,7 +73,11 @@ async def _play(guest: Guest, directory: Path, arguments: argparse.Namespace) ->
         output = arguments.output / POWER
         output.mkdir(exist_ok=True)
         machine = Machine(guest, directory, output)
-        well &= await PowerCuts(machine, cuts=arguments.cuts, seed=arguments.seed, limit=POWER_S).play()
+        try:
+            well &= await PowerCuts(machine, cuts=arguments.cuts, seed=arguments.seed, limit=POWER_S).play()
+        except PanicError:
+            print(f"the guest's kernel panicked {BOOTS} times before the scene")
+            return False
     return well
 
 
@@ -68,7 +85,8 @@ async def _scenes(machine: Machine, only: str, limit: float) -> bool:
     for number in range(1, BOOTS + 1):
         await machine.furnish()
         try:
-            console = await machine.boot(f"scenes.only={only}", limit=limit)
+            # The guest ends in time to leave behind what it has.
+            console = await machine.boot(f"scenes.only={only} scenes.limit={limit:.0f}", limit=limit + LEAVE_S)
         except PanicError:
             print(f"boot {number}: the guest's kernel panicked before the first scene")
             continue

@@ -38,6 +38,12 @@ class PowerCuts:
     async def play(self) -> bool:
         """Play it; return whether it went well."""
         await self._machine.furnish()
+        try:
+            return await self._play()
+        finally:
+            self._machine.unpack()
+
+    async def _play(self) -> bool:
         console = await self._boot("first", "scenes.boot=first", first=True)
         well = console.went_well and console.is_over
         for number in range(1, self._cuts + 1):
@@ -45,7 +51,6 @@ class PowerCuts:
         if well:
             console = await self._boot("last", self._words("last"))
             well = console.went_well and console.is_over
-            self._machine.unpack()
         seconds = ", ".join(f"{boot:.0f}" for boot in self._boots)
         print(f"{self._cuts} power cuts (seed {self._seed}); from power to the stand-in {seconds} s")
         return well

@@ -39,7 +39,7 @@ async def _play(asked: dict[str, str]) -> int:
     async with Kitchen.furnished() as kitchen:
         daemon.notify("READY=1")
         with Recorder(RUN / "light.csv"):
-            results = [await _one(name, scene, kitchen) for name, scene in scenes]
+            results = await _all(scenes, kitchen, float(asked.get("limit", "inf")))
         if all(results) and (act := asked.get("act")):
             await power.live(kitchen, act, int(asked["seed"]), _tell)
     if boot is not None:
@@ -63,12 +63,24 @@ def _act(boot: str, asked: dict[str, str]) -> tuple[str, Scene]:
     return f"power.boot_{boot}", lambda kitchen: power.judge(kitchen, asked["expected"], _tell)
 
 
+async def _all(scenes: list[tuple[str, Scene]], kitchen: Kitchen, limit: float) -> list[bool]:
+    """Play scenes until the time is over; say of each whether it went well."""
+    began, results = time.monotonic(), []
+    for name, scene in scenes:
+        if time.monotonic() - began > limit:
+            _tell("FAIL", f"{name}: there was no time left for it")
+            results.append(False)
+        else:
+            results.append(await _one(name, scene, kitchen))
+    return results
+
+
 async def _one(name: str, scene: Scene, kitchen: Kitchen) -> bool:
     began, passed = time.monotonic(), False
     try:
         async with asyncio.timeout(PATIENCE_S):
             measured = await scene(kitchen)
-    except (AssertionError, OSError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - one that goes wrong in a way of its own is no reason to stop
         _tell("FAIL", f"{name} ({time.monotonic() - began:.0f} s): {type(error).__name__} {error}")
         traceback.print_exc()
         print(*(entry.message for entry in kitchen.journal.entries[-TOLD_LINES:]), sep="\n", flush=True)

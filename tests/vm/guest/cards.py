@@ -56,13 +56,14 @@ MICROPHONE, LOUDSPEAKER = Card("Mic", 0), Card("Speaker", 1)
 @contextlib.contextmanager
 def held(command: list[str], status: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Let a program have a device for as long as the block runs; ``status`` is the kernel's word on that device."""
-    program = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    program = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 20
         while not re.search(rf"owner_pid\s*:\s*{program.pid}\b", status.read_text()):
             assert time.monotonic() < deadline, f"{command[0]} does not take the device: {status.read_text()}"
             time.sleep(0.05)
         yield program
+        assert program.poll() is None, f"{command[0]} ended by itself"
     finally:
         program.kill()
         program.wait()

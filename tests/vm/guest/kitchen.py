@@ -12,7 +12,7 @@ import sys
 import time
 import wave
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ PORT = 8443
 RUN = Path("/run/scenes")
 STATE = Path("/var/lib/speakerd")
 SETTINGS = Path("/etc/speakerd/speakerd.yaml")
+DROP_INS = SETTINGS.with_name("speakerd.yaml.d")
 CREDENTIAL = Path("/etc/credstore.encrypted/gemini-api-key")
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/scene.conf")
 
@@ -39,7 +40,7 @@ BOUNCE_MS = 20
 """What the button's level must last: emulated, an edge of 5 ms may well take 10."""
 
 SINGLE: dict[str, object] = {"mute_button": {"pin": BUTTON, "bounce_ms": BOUNCE_MS}, "led": {"pin": LIGHT}}
-COLOURS: dict[str, object] = {"led": {"red": 5, "green": 6, "blue": 13}}
+COLOURS: dict[str, dict[str, int]] = {"led": {"red": 5, "green": 6, "blue": 13}}
 
 START_S = 120.0
 """How long the daemon may take from its start to its first session: the SDK alone takes half a minute to load."""
@@ -71,7 +72,7 @@ class Kitchen:
         self.room = room
         self.journal = Journal()
         self.button = Button(BUTTON)
-        self._runs: tuple[dict[str, object], str] | None = None
+        self._runs: tuple[Mapping[str, object], str] | None = None
         self._played: list[dict[str, object]] = []  # the scenes up to now
 
     @classmethod
@@ -95,7 +96,7 @@ class Kitchen:
 
     # The daemon.
 
-    async def start(self, panel: dict[str, object], *, user: str = "speakerd", muted: bool = False) -> None:
+    async def start(self, panel: Mapping[str, object], *, user: str = "speakerd", muted: bool = False) -> None:
         """Start it as on its first day, or left muted, with this panel and as this user; return when it is ready."""
         await self.stop()
         shutil.rmtree(STATE, ignore_errors=True)
@@ -139,7 +140,24 @@ class Kitchen:
             DROP_IN.write_text(text)
             await systemctl("daemon-reload")
 
-    async def at_home(self, panel: dict[str, object] | None = None) -> None:
+    @contextlib.contextmanager
+    def drop_in_settings(self, text: str) -> Iterator[Path]:
+        """Lay some settings over the others for the block; a start or a reload takes them."""
+        file = DROP_INS / "90-scene.yaml"
+        DROP_INS.mkdir(exist_ok=True)
+        file.write_text(text)
+        try:
+            yield file
+        finally:
+            file.unlink()
+
+    async def reload(self) -> None:
+        """Let it take its settings anew; return when it has."""
+        seen = len(self.journal.entries)
+        await systemctl("reload", UNIT)
+        await self.journal.until(START_S, after=seen, event="reloaded")
+
+    async def at_home(self, panel: Mapping[str, object] | None = None) -> None:
         """See that it runs with this panel, listens, and has nothing to do."""
         wanted = panel or SINGLE
         if self._runs != (wanted, "speakerd") or not await self.pid():

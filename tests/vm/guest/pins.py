@@ -68,8 +68,9 @@ class Trace:
 class Watch:
     """Looks at a pin, in a thread of its own, for as long as the block runs."""
 
-    def __init__(self, pin: int) -> None:
+    def __init__(self, pin: int, look_s: float = LOOK_S) -> None:
         self._file = PINS / f"sim_gpio{pin}" / "value"
+        self._look_s = look_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch")
         self.trace = Trace()
@@ -85,7 +86,7 @@ class Watch:
     def _look(self) -> None:
         trace, last = self.trace, None
         file = os.open(self._file, os.O_RDONLY)
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(self._look_s):
             at, level = time.monotonic(), int(os.pread(file, 8, 0))
             trace.looks.append((at, level))
             if level != last:

@@ -16,27 +16,34 @@ HEARD_RATE, SPOKEN_RATE = 16_000, 24_000
 
 AT_MICROPHONE, AT_LOUDSPEAKER = "plughw:CARD=Mic,DEV=0", "plughw:CARD=Speaker,DEV=1"
 
+SOFT, LOUD = 20, 150
+"""Peaks of a noise of -69 and of -52 dBFS."""
+
 PIECE_MS = 10
 """Sound is compared in pieces of this length."""
 
 
 class Room:
-    """What is heard in the kitchen beside the speaker: a noise that nobody takes for speech, unless it is quiet."""
+    """What is heard in the kitchen beside the speaker: a noise that nobody takes for speech, unless it is quiet.
+
+    A noise of more than -60 dBFS that begins at once is a sentence to who judges by loudness alone.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._noise_file = directory / "noise.raw"
-        noise = random.Random(1)
-        samples = (noise.randint(-150, 150) for _ in range(10 * HEARD_RATE))
-        self._noise_file.write_bytes(struct.pack(f"<{10 * HEARD_RATE}h", *samples))
         self._noise: subprocess.Popen[bytes] | None = None
 
-    def be_noisy(self) -> None:
+    def be_noisy(self, peak: int = SOFT) -> None:
         """Let there be the noise, for ever, or until the microphone's card goes."""
         self.be_quiet()
+        file = self._directory / f"noise-{peak}.raw"
+        if not file.exists():
+            noise = random.Random(1)
+            samples = (noise.randint(-peak, peak) for _ in range(10 * HEARD_RATE))
+            file.write_bytes(struct.pack(f"<{10 * HEARD_RATE}h", *samples))
         player = " ".join(_alsa("aplay", AT_MICROPHONE, HEARD_RATE))
         self._noise = subprocess.Popen(
-            ["sh", "-c", f"while cat {self._noise_file}; do :; done | exec {player}"],
+            ["sh", "-c", f"while cat {file}; do :; done | exec {player}"],
             start_new_session=True, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 

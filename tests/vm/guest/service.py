@@ -1,20 +1,18 @@
 """The scenes of the service: the unit as it is delivered, under a real systemd, on a real kernel."""
 
 import asyncio
-import contextlib
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from speakerd.host.vocabulary import message_ids
 from tests.vm.guest.hang import hung
 from tests.vm.guest.journal import UNIT
 from tests.vm.guest.kitchen import (
     CREDENTIAL,
     RUN,
-    SETTINGS,
     SINGLE,
     START_S,
     STATE,
@@ -23,8 +21,7 @@ from tests.vm.guest.kitchen import (
     systemctl,
     until,
 )
-
-DROP_INS = SETTINGS.with_name("speakerd.yaml.d")
+from tests.vm.guest.room import LOUD
 
 
 async def it_is_ready_and_says_what_it_does(kitchen: Kitchen) -> str:
@@ -59,7 +56,7 @@ async def without_a_key_it_stops_with_one_line(kitchen: Kitchen) -> str:
 async def bad_settings_stop_it_with_one_line(kitchen: Kitchen) -> str:
     """With a mistake in the settings it stops; one line names file and line, and nothing tries again."""
     await kitchen.stop()
-    with _drop_in("speaker: {prebufer_ms: 80}\n") as file:
+    with kitchen.drop_in_settings("speaker: {prebufer_ms: 80}\n") as file:
         said = await _refusal(kitchen)
     assert f"{file}:1" in said, said
     return said
@@ -82,23 +79,20 @@ async def a_reload_keeps_the_mute_and_refuses_mistakes(kitchen: Kitchen) -> str:
     await kitchen.at_home()
     pid = await kitchen.pid()
     seen = len(kitchen.journal.entries)
-    with _drop_in("assistant: {voice: 3}\n"):
+    with kitchen.drop_in_settings("assistant: {voice: 3}\n"):
         await output_of("systemctl", "reload", UNIT, status=1)
         refused = await kitchen.journal.until(after=seen, event="settings-refused")
         await kitchen.until_sound()
-    with _drop_in("assistant: {voice: Puck}\n"):
+    with kitchen.drop_in_settings("assistant: {voice: Puck}\n"):
         kitchen.press()
         await kitchen.until_state("muted")
-        seen, at = len(kitchen.journal.entries), time.monotonic()
-        await systemctl("reload", UNIT)
-        await kitchen.journal.until(after=seen, event="reloaded")
+        at = time.monotonic()
+        await kitchen.reload()
         await asyncio.sleep(3)
         assert kitchen.journal.state() == "muted", kitchen.journal.state()
         assert kitchen.microphone() == "closed", kitchen.microphone()
         assert kitchen.octets_since(at) == 0
-        seen = len(kitchen.journal.entries)
-    await systemctl("reload", UNIT)
-    await kitchen.journal.until(after=seen, event="reloaded")
+    await kitchen.reload()
     assert await kitchen.pid() == pid, "it was started anew"
     kitchen.press()
     await kitchen.until_state("idle", START_S)
@@ -146,7 +140,7 @@ async def each_hang_is_ended(kitchen: Kitchen) -> str:
 
 
 async def the_journal_answers_questions(kitchen: Kitchen) -> str:
-    """Lines can be asked for by their event, carry an id, and are explained by `journalctl -x`."""
+    """Lines can be asked for by their event, carry an id, and `journalctl -x` explains each of them."""
     await kitchen.at_home()
     seen = len(kitchen.journal.entries)
     await kitchen.live.go_dark()
@@ -161,6 +155,9 @@ async def the_journal_answers_questions(kitchen: Kitchen) -> str:
     (RUN / "explained.txt").write_text(explained)
     assert re.fullmatch("[0-9a-f]{32}", line["MESSAGE_ID"]), line
     assert "░░ Subject:" in explained, explained
+    known = await output_of("journalctl", "--list-catalog")
+    unknown = [event for event, identity in message_ids().items() if identity not in known]
+    assert not unknown, unknown
     return f"{sorted(name for name in line if name.startswith('SPEAKERD_'))}; {explained.splitlines()[1]}"
 
 
@@ -247,11 +244,11 @@ async def no_journal_stops_it(kitchen: Kitchen) -> str:
 async def its_ear_works_in_the_sandbox(kitchen: Kitchen) -> str:
     """As it is delivered, with canceller and gate, it hears, and keeps what is only noise."""
     await kitchen.at_home()
-    with _drop_in("echo: {mode: auto}\nlisten: {gate: voice}\n"):
+    with kitchen.drop_in_settings("echo: {mode: auto}\nlisten: {gate: voice}\n"):
         pid, seen = await kitchen.pid(), len(kitchen.journal.entries)
-        await systemctl("reload", UNIT)
-        await kitchen.journal.until(after=seen, timeout=120, event="reloaded")
+        await kitchen.reload()
         await kitchen.until_state("idle", 60)
+        kitchen.room.be_noisy(LOUD)
         await until(lambda: kitchen.microphone() != "closed", "the microphone", 120)
         began = time.monotonic()
         await asyncio.sleep(20)
@@ -261,19 +258,9 @@ async def its_ear_works_in_the_sandbox(kitchen: Kitchen) -> str:
         parts = [name for name in loaded if "silero" in name or "webrtc" in name]
         assert len(parts) >= 2, sorted(loaded)
         xruns = [entry for entry in kitchen.journal.entries[seen:] if entry.fields.get("event") == "xrun"]
-    await systemctl("reload", UNIT)
+    kitchen.room.be_noisy()
+    await kitchen.reload()
     return f"20 s of noise, 0 bytes; {', '.join(sorted(parts))}; {len(xruns)} overruns"
-
-
-@contextlib.contextmanager
-def _drop_in(text: str) -> Iterator[Path]:
-    file = DROP_INS / "90-scene.yaml"
-    DROP_INS.mkdir(exist_ok=True)
-    file.write_text(text)
-    try:
-        yield file
-    finally:
-        file.unlink()
 
 
 SCENES = (
