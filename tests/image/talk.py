@@ -35,7 +35,7 @@ async def it_talks(kitchen: Kitchen) -> str:
         text = base64.b64encode(content).decode()
         await machine.run(f"mkdir -p {name.rpartition('/')[0]}; base64 -d >{name} <<'END'\n{text}\nEND")
     await machine.run(
-        "chmod -R a+rX /run/scene; modprobe snd-aloop enable=1,1 index=5,6 id=Mic,Speaker pcm_substreams=1"
+        "chmod -R a+rX /run/scene; modprobe snd-aloop enable=1,1 index=5,6 id=Mic,Speaker pcm_substreams=1,1"
     )
     await machine.run("echo not muted >/var/lib/speakerd/mute; systemctl daemon-reload; systemctl restart speakerd")
     await until_ready(machine)

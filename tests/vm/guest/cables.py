@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.vm.guest.cards import LOUDSPEAKER, MICROPHONE, held
 from tests.vm.guest.journal import Entry
-from tests.vm.guest.kitchen import LIGHT, SINGLE, START_S, Kitchen, until
+from tests.vm.guest.kitchen import LIGHT, SINGLE, START_S, STREAMS, Kitchen, until
 from tests.vm.guest.panel import flashes
 from tests.vm.guest.pins import Watch
 from tests.vm.guest.talk import converse
@@ -104,16 +104,16 @@ async def a_card_that_comes_later(kitchen: Kitchen) -> str:
 async def a_busy_card_is_named_and_taken(kitchen: Kitchen) -> str:
     """While another program has a device, that program is named; soon after it has ended the device is ours."""
     told = []
-    for part, (program, device, status) in {
-        "microphone": ("arecord", "plughw:CARD=Mic,DEV=1", "card0/pcm1c/sub0/status"),
-        "loudspeaker": ("aplay", "plughw:CARD=Speaker,DEV=0", "card1/pcm0p/sub0/status"),
+    for part, (program, device) in {
+        "microphone": ("arecord", "plughw:CARD=Mic,DEV=1"),
+        "loudspeaker": ("aplay", "plughw:CARD=Speaker,DEV=0"),
     }.items():
         await kitchen.stop()
         sound = "/dev/zero" if program == "aplay" else "/dev/null"
         command = [program, "-q", "-D", device, "-t", "raw", "-f", "S16_LE", "-r", "24000", "-c", "1", sound]
         if part == "microphone":
             kitchen.room.be_quiet()
-        with held(command, Path("/proc/asound", status)) as holder:
+        with held(command, Path("/proc/asound", STREAMS[part], "sub0", "status")) as holder:
             seen = len(kitchen.journal.entries)
             await kitchen.start(SINGLE)
             said = await kitchen.journal.until(after=seen, event="device-lost", device=part)

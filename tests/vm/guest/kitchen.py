@@ -35,6 +35,9 @@ DROP_INS = SETTINGS.with_name("speakerd.yaml.d")
 CREDENTIAL = Path("/etc/credstore.encrypted/gemini-api-key")
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/scene.conf")
 
+STREAMS = {"microphone": "Mic/pcm1c", "loudspeaker": "Speaker/pcm0p"}
+"""The speaker's ends of the two cables, below /proc/asound."""
+
 BUTTON, LIGHT = 17, 27
 BOUNCE_MS = 20
 """What the button's level must last: emulated, an edge of 5 ms may well take 10."""
@@ -204,10 +207,11 @@ class Kitchen:
         assert states, "the kernel does not tell of capture devices"
         return "; ".join(state for state in states if state != "closed\n") or "closed"
 
-    def microphone_thread(self) -> int:
-        """Return which thread has a capture device open."""
-        owner = re.search(r"owner_pid\s*:\s*(\d+)", self.microphone())
-        assert owner, self.microphone()
+    def thread_of(self, part: str) -> int:
+        """Return which thread has the microphone, or the loudspeaker, open."""
+        status = Path("/proc/asound", STREAMS[part], "sub0", "status").read_text()
+        owner = re.search(r"owner_pid\s*:\s*(\d+)", status)
+        assert owner, status
         return int(owner[1])
 
     def last_sound(self) -> float:
