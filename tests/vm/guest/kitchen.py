@@ -250,6 +250,9 @@ class Kitchen:
     def tidy_up(self, name: str, began: float, *, passed: bool) -> None:
         """Leave the panel as a scene may find it, and keep what the server saw, and the speaker did, up to now."""
         self.button.up()
+        if not passed:  # whatever it left behind, the next one begins anew
+            self._runs = None
+            self.room.be_noisy()
         counts = Counter(f"{event.connection} {event.kind}" for event in self.live.events)
         (RUN / f"server-after-{name}.json").write_text(json.dumps(counts, indent=1))
         self._played.append({"name": name, "began": began, "ended": time.monotonic(), "passed": passed})
