@@ -102,7 +102,7 @@ async def _proven(machine: Machine, promise: Promise) -> float:
     assert not await machine.run("systemctl list-units --failed --plain --no-legend")
     assert await machine.run("hostname") == HOSTNAME
     assert await machine.run("systemd-creds decrypt /etc/credstore.encrypted/gemini-api-key -") == KEY
-    notes = await machine.run("journalctl -k -o cat --grep 'state: ' || true")
+    notes = await machine.run("journalctl -k -t state -o cat || true")
     assert "anew" not in notes, notes
     return seconds
 

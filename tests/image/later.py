@@ -67,11 +67,13 @@ async def a_state_that_is_lost_is_made_anew_and_muted(kitchen: Kitchen) -> str:
     machine = await kitchen.boot(card)
     await until_booted(machine)
     word = await machine.run(f"cat {STATE}/mute")
-    told = await machine.run("journalctl -k -o cat --grep 'state: '")
+    source = await machine.run("findmnt -rno SOURCE /state")
+    told = await machine.run("journalctl -k -t state -o cat")
     await kitchen.switch_off()
     card.file.unlink()
     assert word == "muted", word
     assert "made anew" in told, told
+    assert source.startswith("/dev/"), f"the state is kept in {source}"
     return told
 
 

@@ -32,6 +32,8 @@ class Board:
     dtb: str | None = None
     prepare: str = ""
     """What makes that device fit for a shell."""
+    words: tuple[str, ...] = ()
+    """What its kernel is told besides."""
 
 
 VIRT = Board(
@@ -61,6 +63,8 @@ PI3 = Board(
     shell="/dev/ttyS1",
     dtb="a/bcm2837-rpi-3-b.dtb",
     prepare="stty -F /dev/ttyS1 raw -echo 115200; ",
+    # QEMU takes the arming of this watchdog for a reset (hw/misc/bcm2835_powermgt.c).
+    words=("systemd.watchdog_sec=0",),
 )  # fmt: skip
 
 
@@ -140,7 +144,7 @@ def _command(board: Board, card: Card, directory: Path, console: Path) -> list[s
     kernel.write_bytes(card.read("a/kernel8.img"))
     initramfs.write_bytes(card.read("a/initramfs8"))
     words = [card.read("a/cmdline.txt").decode().strip().replace("console=tty1", f"console={board.console}")]
-    words += ["systemd.show_status=yes", "systemd.wants=shell.service", _credential(board)]
+    words += ["systemd.show_status=yes", "systemd.wants=shell.service", _credential(board), *board.words]
     command = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"]
     command += ["-monitor", "none", "-kernel", str(kernel), "-initrd", str(initramfs), "-append", " ".join(words)]
     if board.dtb:

@@ -133,7 +133,10 @@ def _command(guest: Guest, initramfs: Path, disks: tuple[Path, Path], more: str)
     """Return how QEMU is started: with one processor, for with two the emulated kernel was seen to panic."""
     words = ["console=ttyS0", "root=/dev/vda", "rw", "quiet", "panic=-1", "mitigations=off", "systemd.show_status=no"]
     words += ["systemd.wants=scenes.service", more]
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "1024"]
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "1024"]
+    # The guest's clocks count its instructions, a nanosecond each, and skip the time in which it sleeps: how busy the
+    # host is makes no difference to it (https://www.qemu.org/docs/master/devel/tcg-icount.html).
+    command += ["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]
     command += ["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio", "-monitor", "none"]
     command += ["-kernel", str(guest.kernel), "-initrd", str(initramfs), "-append", " ".join(words)]
     command += ["-object", "rng-random,filename=/dev/urandom,id=noise", "-device", "virtio-rng-pci,rng=noise"]

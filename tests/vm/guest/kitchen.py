@@ -84,7 +84,7 @@ class Kitchen:
         """Set up everything but the daemon, which each scene starts as it needs it."""
         answer = RUN / "answer.wav"
         _write_sweep(answer)
-        script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a rising tone"}]})
+        script = Script.model_validate({"answers": [{"wav": str(answer), "text": "a rising tone"}], "thinking": 1.5})
         options = LiveApiOptions(RUN / "live", script=script, port=PORT, keys=frozenset({KEY}))
         room = Room(RUN)
         async with LiveApi(options) as live:
@@ -114,11 +114,10 @@ class Kitchen:
                     "microphone": {"device": "plughw:CARD=Mic,DEV=1"},
                     # At 100 the samples stay as they were sent.
                     "speaker": {"device": "plughw:CARD=Speaker,DEV=0", "volume": 100},
-                    # What is heard here is noise, which a gate would keep, and an ear costs too much there, too.
+                    # A gate would keep the noise, and a canceller change samples.
                     "echo": {"mode": "off"},
                     "listen": {"gate": "off"},
-                    # A message each 20 ms is more than the emulated processor can bear for long.
-                    "live": {"base_url": self.live.url, "connect_timeout": 60, "send_ms": 100},
+                    "live": {"base_url": self.live.url, "connect_timeout": 60},
                     "panel": panel,
                     "log": {"level": "debug"},
                 }
