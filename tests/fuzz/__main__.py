@@ -1,7 +1,10 @@
 """Hunt each target for a while, one after the other, and tell what came of it."""
 
 import argparse
+import datetime as dt
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.hunt import TARGETS, repeat
+from tests.fuzz.target import CORPUS
 
 OUTPUT = Path("fuzz-out")
 
@@ -27,6 +31,10 @@ class Outcome:
     """What came of a hunt; memory in MiB."""
 
     name: str
+    seed: int
+    seconds: int
+    known: int
+    """With so many inputs it began."""
     attempts: int
     branches: int
     inputs: int
@@ -38,13 +46,32 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Say whether nothing was found."""
-        return self.is_whole and self.finding is None and self.end - self.warm <= MOST_GROWTH_MIB
+        return self.verdict == "good"
+
+    @property
+    def verdict(self) -> str:
+        """Return what it comes to, in a word."""
+        if self.finding is not None:
+            return "FOUND"
+        # One that only looked at what it was given has not hunted.
+        if not self.is_whole or self.attempts <= self.known:
+            return "FAILED"
+        return "GROWS" if self.end - self.warm > MOST_GROWTH_MIB else "good"
 
     def __str__(self) -> str:
         """Return a line of the table."""
         grown = f"{self.end - self.warm:+.1f} MiB from {self.warm:.0f}"
-        verdict = "good" if self.is_good else "FOUND" if self.finding else "FAILED" if not self.is_whole else "GROWS"
-        return f"{self.name:10} {self.attempts:>10,} {self.branches:>9,} {self.inputs:>7,}   {grown:22} {verdict}"
+        return (
+            f"{self.name:10} {self.attempts:>10,} {self.branches:>9,} {self.inputs:>7,}   {grown:22} {self.verdict}"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for the file that is kept; memory in MiB."""
+        return {
+            "target": self.name, "seed": self.seed, "seconds": self.seconds, "attempts": self.attempts,
+            "branches": self.branches, "inputs": self.inputs, "memory_mib": [round(self.warm), round(self.end)],
+            "verdict": self.verdict,
+        }  # fmt: skip
 
 
 HEADING = f"{'target':10} {'attempts':>10} {'branches':>9} {'inputs':>7}   {'memory':22}"
@@ -66,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         outcomes.append(_hunt(name, round(given.minutes * 60), given.seed, given.output))
         print(outcomes[-1], flush=True)
+        _keep(outcomes, given.output / "fuzz.json")
     for outcome in outcomes:
         if not outcome.is_good:
             _tell(outcome, given.output)
@@ -100,9 +128,25 @@ def _hunt(name: str, seconds: int, seed: int, output: Path) -> Outcome:
     attempts = re.findall(r"^(?:stat::number_of_executed_units: +|#)(\d+)", text, re.MULTILINE) or ["0"]
     found = sorted(set(output.glob(f"{name}-*")) - known)
     return Outcome(
-        name, int(attempts[-1]), int(figures[-1][0]), int(figures[-1][1]), warm or memory[-1], memory[-1],
+        name, seed, seconds, _known(name),
+        int(attempts[-1]), int(figures[-1][0]), int(figures[-1][1]), warm or memory[-1], memory[-1],
         found[0] if found else None, process.returncode == 0,
     )  # fmt: skip
+
+
+def _known(name: str) -> int:
+    """Return with how many inputs a target begins."""
+    return sum(file.is_file() for file in (CORPUS / name).iterdir())
+
+
+def _keep(outcomes: list[Outcome], file: Path) -> None:
+    """Write what came of the hunts up to now, for whoever asks later."""
+    about = {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "python": platform.python_version(),
+    }
+    file.write_text(json.dumps({**about, "hunts": [one.as_json() for one in outcomes]}, indent=1) + "\n")
 
 
 def _memory(pid: int) -> float:
