@@ -22,6 +22,8 @@ NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 _SETTING: Where = ("panel", "board")
 
+_FIRMWARE = re.compile(r"^# config\.txt: (\S+)$", re.MULTILINE)
+
 
 def boards(own: Path = OWN) -> list[tuple[str, str]]:
     """Return the name of each board and what it is for, sorted; one in ``own`` stands for a shipped one of its name.
@@ -53,6 +55,17 @@ def read_board(settings: Document, own: Path) -> Document:
         text = "panel.board: a board cannot name a board; remove it"
         board.problems.append(Problem(board.place(_SETTING), text))
     return board
+
+
+def firmware_lines(name: str, own: Path = OWN) -> list[str]:
+    """Return the lines that a board needs in config.txt, as its file names them; none for a board that is not there.
+
+    Raises:
+        SettingsError: the directory ``own`` is there, but cannot be read.
+        OSError: the board's file cannot be read.
+    """
+    file = _files(own).get(name)
+    return _FIRMWARE.findall(file.read_text(encoding="utf-8-sig")) if file else []
 
 
 def contradictions_with(board: Document, own: Document, model: type[BaseModel]) -> list[Problem]:

@@ -90,8 +90,41 @@ class Boot:
             file.unlink()
             self._settle()
 
+    def has_overlay(self, name: str) -> bool:
+        """Whether a system on the card has this overlay of the device tree."""
+        return any(self._directory.glob(f"**/overlays/{name}.dtbo"))
+
+    def holds(self, name: str, text: str) -> bool:
+        """Whether a file of this name says just that."""
+        try:
+            return (self._directory / name).read_bytes() == text.encode()
+        except OSError:
+            return False
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file whole, or leave it as it was.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self._writable():
+            unfinished = self._directory / f"{name}.new"
+            try:
+                with unfinished.open("wb") as opened:
+                    opened.write(text.encode())
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                unfinished.replace(self._directory / name)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    unfinished.unlink()
+                raise
+            self._settle()
+
     def report(self, head: str, body: str) -> None:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.
+
+        On a part that is full the report of before stays.
 
         Raises:
             OSError: it cannot be written.
@@ -100,12 +133,7 @@ class Boot:
         ends = body.replace("\n", "\r\n").encode()
         if file.exists() and file.read_bytes().endswith(b"\r\n\r\n" + ends):
             return
-        with self._writable():
-            with file.open("wb") as opened:
-                opened.write(f"{head}\r\n\r\n".encode() + ends)
-                opened.flush()
-                os.fsync(opened.fileno())
-            self._settle()
+        self.write(REPORT, f"{head}\r\n\r\n{body}".replace("\r\n", "\n").replace("\n", "\r\n"))
 
     def complains(self) -> bool:
         """Whether a report lies there that tells of mistakes, which may be mended by now."""

@@ -16,8 +16,9 @@ from speakerd.errors import SettingsError, SpeakerdError
 from speakerd.host import card
 from speakerd.host.card import KEY
 from speakerd.live.key import clean_key
-from speakerd.provision import preseed
+from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
+from speakerd.provision.hat import Hat
 from speakerd.provision.steps import Run, System
 from speakerd.set_up.store import Store
 from speakerd.settings import load
@@ -62,6 +63,8 @@ class Provision:
         self._root = root
         self._file = root / "etc" / "speakerd" / "speakerd.yaml"
         self._taken = Taken()
+        self.wants_restart = False
+        """Whether the firmware must read what was written for it, once."""
 
     def take_in(self) -> Taken:
         """Take in what there is; what has mistakes is left as it is, and so is all that was in force before."""
@@ -74,6 +77,7 @@ class Provision:
                 self._take(files, take)
         for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
             self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
+        self._take_board()
         return self._taken
 
     @property
@@ -151,6 +155,20 @@ class Provision:
             except SettingsError as error:
                 raise SettingsError([_told(problem, tried, drop_ins) for problem in error.problems]) from None
 
+    def _take_board(self) -> None:
+        """Let the firmware know of the board that the settings name, whoever wrote them."""
+        try:
+            board = load(self._file).panel.board
+            self.wants_restart = Hat(self._boot, self._root).take(board)
+        except SettingsError:
+            return  # the speaker says so itself, and nobody knows which board is meant
+        except (OSError, ValueError) as error:
+            self._taken.mistakes.append(f"{SETTINGS}: {error}")
+            return
+        if self.wants_restart:
+            what = f"what {board} needs of the firmware is in {hat.NAME}" if board else f"{hat.NAME} is empty again"
+            self._taken.done.append(f"{what}; the speaker starts once more, so that it counts")
+
     def _take_key(self, file: Path, text: str) -> bool:
         key = clean_key(text, file.name)
         why = Store(self._file, self._root / "etc").keep_key(key)
@@ -190,6 +208,8 @@ def main() -> int:
         print(text)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
+    if provision.wants_restart:
+        run(["systemctl", "reboot", "--no-block"], "")
     return int(bool(taken.mistakes))
 
 

@@ -10,6 +10,7 @@ import pytest
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import preseed
 from speakerd.provision.boot import Boot
+from speakerd.provision.hat import HEAD
 from speakerd.provision.provision import Provision, Taken, leave, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
@@ -422,3 +423,83 @@ def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
     assert not card.boots().mistakes
     assert not file.exists()
     assert card.says("etc/credstore/gemini-api-key") == KEY
+
+
+def with_overlays(card: Card, *names: str) -> None:
+    """Let the card's system have these overlays."""
+    (card.fat / "a/overlays").mkdir(parents=True)
+    for name in names:
+        (card.fat / f"a/overlays/{name}.dtbo").touch()
+
+
+def boots_with(card: Card) -> tuple[Taken, bool]:
+    provision = Provision(Boot(card.fat), card.root, card.run)
+    return provision.take_in(), provision.wants_restart
+
+
+def test_a_board_on_the_pins_needs_its_name_only(card: Card) -> None:
+    """What the firmware needs is written for it, and it is read at one more start, not at each."""
+    with_overlays(card, "wm8960-soundcard")
+    card.put("speakerd.yaml", "panel: {board: respeaker-2mic}\n")
+    taken, again = boots_with(card)
+    assert again
+    assert "starts once more" in str(taken)
+    assert (card.fat / "hat.txt").read_text().splitlines()[1:] == [
+        "dtparam=i2c_arm=on",
+        "dtoverlay=wm8960-soundcard,alsaname=seeed-2mic-voicecard",
+    ]
+    assert boots_with(card)[1] is False
+
+
+def test_another_board_takes_the_place_of_the_first(card: Card) -> None:
+    """A card that moves to other hardware leaves nothing of the former in force."""
+    with_overlays(card, "googlevoicehat-soundcard", "wm8960-soundcard")
+    for board, lines in (("aiy-voice-hat", 1), ("respeaker-2mic", 2), ("button-led", 0)):
+        card.put("speakerd.yaml", f"panel: {{board: {board}}}\n")
+        assert boots_with(card)[1]
+        assert len((card.fat / "hat.txt").read_text().splitlines()) == 1 + lines
+        assert not boots_with(card)[1]
+
+
+def test_a_board_that_the_cards_system_cannot_drive_is_a_mistake(card: Card) -> None:
+    """Debian's kernel has no overlays; the owner is told which card has."""
+    with_overlays(card)
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    taken, again = boots_with(card)
+    assert not again
+    assert "googlevoicehat-soundcard" in str(taken)
+    assert "rpios" in str(taken)
+    assert not (card.fat / "hat.txt").exists()
+
+
+def test_a_board_without_lines_starts_nothing_anew(card: Card) -> None:
+    """Nor does a card as it was flashed."""
+    card.put("hat.txt", f"{HEAD}\n")
+    assert not boots_with(card)[1]
+    card.put("speakerd.yaml", "panel: {board: usb-speakerphone}\n")
+    assert not boots_with(card)[1]
+
+
+def test_a_card_that_forgets_does_not_start_for_ever(card: Card) -> None:
+    """A worn card may take a file and not keep it; it is told of that once, and the speaker goes on."""
+    with_overlays(card, "hifiberry-dac")
+    card.put("speakerd.yaml", "panel: {board: pirate-audio}\n")
+    assert boots_with(card)[1]
+    (card.fat / "hat.txt").unlink()
+    taken, again = boots_with(card)
+    assert not again
+    assert "the card forgets" in str(taken)
+
+
+def test_a_part_that_is_full_keeps_the_report_of_before(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty report would say that all is well."""
+    leave(Boot(card.fat), Taken(done=["all is well"]))
+    before = (card.fat / REPORT).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    leave(Boot(card.fat), Taken(mistakes=["nothing is"]))
+    assert (card.fat / REPORT).read_bytes() == before
+    assert [file.name for file in card.fat.iterdir()] == [REPORT]
