@@ -8,7 +8,8 @@ from typing import Any
 from bench.peers.kitchen import Stay, per_ten_minutes
 from bench.peers.peer import PEERS
 from bench.peers.trouble import TROUBLES, Outcome, Trouble
-from bench.report import machine, summary
+from bench.report import summary
+from bench.results import machine
 
 Figures = Mapping[str, Mapping[str, Sequence[float]]]
 """Samples by peer and name of the figure."""
@@ -75,7 +76,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the table in Markdown; every row, also those in which speakerd loses."""
     peers = [peer for peer in PEERS if peer.name in found["peers"]]
     names = [peer.name for peer in peers]
-    yield _line(["", *(f"{peer.title} {found['versions'][peer.name]}" for peer in peers)])
+    yield _line(["", *(peer.heading(found["versions"][peer.name]) for peer in peers)])
     yield _line(["-"] * (len(peers) + 1))
     for row in ROWS:
         if any(row.name in found["figures"].get(name, {}) for name in names):

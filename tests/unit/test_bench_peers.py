@@ -222,7 +222,7 @@ def found(again: float | None = 2.34, *, status: int | None = None, void: str = 
 def test_the_table_shows_losses_too() -> None:
     """Medians stand with the least and the most, whoever is ahead."""
     lines = list(outcome.table(found()))
-    assert lines[0] == "|  | speakerd 0.1.0 | minimal example 3.4.0 |"
+    assert lines[0] == "|  | speakerd 0.1.0 | minimal example on google-genai 3.4.0 |"
     assert "| memory (PSS), MiB | 62 (61 to 63) | 47 |" in lines
     assert "| TCP reset: answers again | yes, 1.0 s | yes, 2.3 s |" in lines
     assert "| questions answered | 5 of 6 | not measured: see below |" in lines
@@ -268,10 +268,24 @@ def test_the_readme_gets_the_table_between_its_marks(tmp_path: Path) -> None:
 def test_a_peer_has_its_packages_pinned(peer: Peer) -> None:
     """Every package has one version and its hashes, and no file names a host."""
     text = environments.requirements(peer).read_text()
-    pins = re.findall(r"^([a-z0-9._-]+)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    pins = re.findall(r"^([a-z0-9._-]+)==\S+(?: ;.*)? \\\n    --hash=sha256:", text, re.MULTILINE)
     assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 10
     assert "://" not in text
     assert peer.distribution in pins
+    wanted = re.findall(r"^[a-z-]+", environments.requirements(peer).with_suffix(".in").read_text(), re.MULTILINE)
+    assert peer.distribution in wanted
+    assert set(wanted) <= set(pins)
+
+
+def test_what_builds_a_peers_packages_is_part_of_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment that other tools have built is not taken for this one."""
+    before = environments.place(PEERS[1])
+    other = tmp_path / "build.txt"
+    other.write_text("setuptools==1\n")
+    monkeypatch.setattr(environments, "BUILD", other)
+    assert environments.place(PEERS[1]) != before
 
 
 def test_speakerd_runs_as_it_is_delivered(tmp_path: Path) -> None:
