@@ -128,7 +128,7 @@ def count(text: str) -> int:
     """Return a number of at least one; argparse tells of anything else."""
     number = int(text)
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least one")
     return number
 
 
