@@ -227,8 +227,8 @@ def test_whoever_hardly_speaks_has_not_shown_that_it_does_not_interrupt_itself(
 
 def test_a_turn_answers_one_question_at_most() -> None:
     """One that comes too soon, too late, or second, is the program's own."""
-    asked = [10.0, 40.0, 70.0, 100.0]
-    turns = [11.0, 13.5, 14.0, 49.9, 73.5]
+    asked = [10.0, 12.0, 40.0, 70.0, 100.0]
+    turns = [11.0, 14.6, 49.9, 73.5, 74.0]
     assert matched(asked, turns, question_s=2.5) == 2
 
 
