@@ -246,7 +246,7 @@ def _arguments() -> argparse.Namespace:
     add("--only", type=_peers, default=everybody, metavar="NAMES", help="of the peers (default: %(default)s)")
     add("--parts", type=partial(_some, known=PARTS, what="part"), default=everything, metavar="NAMES",
         help="of the run (default: %(default)s)")  # fmt: skip
-    add("--starts", type=count, default=30, metavar="N", help="of each peer (default: %(default)s)")
+    add("--starts", type=count, default=28, metavar="N", help="of each peer (default: %(default)s)")
     add("--rounds", type=count, default=3, metavar="N", help="conversations with each (default: %(default)s)")
     add("--questions", type=count, default=12, metavar="N", help="in a conversation (default: %(default)s)")
     add("--trials", type=count, default=3, metavar="N", help="of each trouble with each (default: %(default)s)")

@@ -137,7 +137,9 @@ def is_void(told: Told) -> str:
     """Return why a stay in the kitchen says nothing about who interrupts itself; nothing where it does."""
     if told["starved"]:
         return f"the air stood still {told['starved']} times"
-    if told["spoken_s"] < SPOKEN * told["seconds"]:
+    # Whoever broke off most of its answers itself spoke little for that very reason, which counts.
+    broke_off = 2 * told["interruptions"] > told["answered"] + told["own_turns"]
+    if told["spoken_s"] < SPOKEN * told["seconds"] and not broke_off:
         return f"it spoke for {told['spoken_s']:.0f} of {told['seconds']:.0f} s"
     return ""
 
@@ -185,7 +187,8 @@ def notes(found: Found) -> Iterator[str]:
         loads = " to ".join(f"{pick(told['load'] for told in stays.values()):.1f}" for pick in (min, max))
         yield (
             f"The kitchen: room {ROOM} of `speakerd/simulate/acoustics.py`, one peer at a time, raw counts (load "
-            f"{loads}). Who is silent is asked. Void: it spoke for less than a third of the time."
+            f"{loads}). Who is silent is asked. Void: it spoke for less than a third of the time, and did not break "
+            "off most of its answers itself."
         )
     for name, voids in found["voids"].items():
         yield f"{name}: failed {len(voids)} times: {' '.join(voids[0].split())[:300]}"

@@ -215,7 +215,9 @@ STAY = asdict(Stay(180.0, 3, 3, 0, 0, 150.0, 0, 0, 0.5, None))
         ({"status": 1}, "0; it ended, status 1"),
         ({"starved": 3}, "void: the air stood still 3 times"),
         ({"spoken_s": 3.0}, "void: it spoke for 3 of 180 s"),
-        ({"spoken_s": 3.0, "interruptions": 5}, "5, and void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 3.0, "asked": 9, "answered": 0}, "void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 3.0, "interruptions": 1}, "1, and void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 30.0, "interruptions": 60, "own_turns": 60}, "60"),
     ],
 )
 def test_whoever_hardly_speaks_has_not_shown_that_it_does_not_interrupt_itself(
