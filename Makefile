@@ -71,7 +71,7 @@ bench-room: $(READY)  ## echo, interruptions and silence in four simulated kitch
 	$(BIN)/python -m bench.room $(ROOM)
 
 bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers.json (an hour, on a machine that rests)
-	scripts/prerequisites portaudio19-dev
+	PYTHON=$(PYTHON) scripts/prerequisites portaudio19-dev
 	$(BIN)/python -m bench.peers $(PEERS)
 
 tables: $(READY)  ## what the benches found (bench/results) into README.md, bench/README.md and docs/*.svg

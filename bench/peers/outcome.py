@@ -1,5 +1,6 @@
 """The table of everything that was found out, and what one should know about it; a picture shows the same cells."""
 
+import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -191,7 +192,10 @@ def notes(found: Found) -> Iterator[str]:
             "off most of its answers itself."
         )
     for name, voids in found["voids"].items():
-        yield f"{name}: failed {len(voids)} times: {' '.join(voids[0].split())[:300]}"
+        words = re.sub(
+            r"(?<!\S)(?:/[^\s/]+)+/", "", " ".join(voids[0].split())
+        )  # directories are of this machine only
+        yield f"{name}: failed {len(voids)} times: {words[:300]}"
 
 
 def markdown(found: Found) -> Iterator[str]:

@@ -261,7 +261,7 @@ def found(again: float | None = 2.34, *, status: int | None = None) -> dict[str,
         "counts": {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}},
         "troubles": {"speakerd": {"reset": [good] * 3}, "minimal": {"reset": [good, bad, bad]}},
         "kitchen": {"speakerd": STAY, "minimal": STAY | {"interruptions": 72, "own_turns": 60}},
-        "voids": {"minimal, TCP reset": ["it fell over\nand out"]},
+        "voids": {"minimal, TCP reset": ["/home/me/bin/python fell over\nand out"]},
     }
 
 
@@ -276,7 +276,7 @@ def test_the_table_shows_losses_too() -> None:
     assert ["microphone overruns in all conversations (n = 2)", "3", "not measured"] in rows
     assert ["3 minutes in the kitchen: interrupts itself, times (n = 1)", "0", "72"] in rows
     assert ["3 minutes in the kitchen: speaks, s (n = 1)", "150", "150"] in rows
-    assert "- minimal, TCP reset: failed 1 times: it fell over and out" in outcome.markdown(found())
+    assert "- minimal, TCP reset: failed 1 times: python fell over and out" in outcome.markdown(found())
 
 
 @pytest.mark.parametrize(
