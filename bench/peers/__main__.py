@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -42,7 +42,7 @@ class Part:
 
 def main() -> int:
     """Measure, print the table, write the file; return 0 unless measuring itself failed."""
-    arguments = _arguments()
+    arguments = arguments_of(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it ends its children, as for Ctrl-C
     file = arguments.output / "peers.json"
     try:
@@ -50,7 +50,7 @@ def main() -> int:
         versions = {peer.name: version(peer) for peer in arguments.only}  # makes the environments
         comparison = Comparison(file, _plan(arguments) | {"versions": versions})
         with tempfile.TemporaryDirectory(prefix="speakerd-peers-") as directory:
-            comparison.run(_parts(arguments, Path(directory)))
+            comparison.run(parts_of(arguments, Path(directory)))
     except (SpeakerdError, OSError) as error:
         print(f"bench.peers: {error}", file=sys.stderr)
         return 1
@@ -133,7 +133,7 @@ def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"peers": [peer.name for peer in arguments.only]} | {name: getattr(arguments, name) for name in names}
 
 
-def _parts(arguments: argparse.Namespace, directory: Path) -> dict[str, Part]:
+def parts_of(arguments: argparse.Namespace, directory: Path) -> dict[str, Part]:
     """Return all that is to be done, by part: peers take turns, and what is timed to the millisecond is alone."""
     made: dict[str, Callable[[], Part]] = {
         "starts": partial(_starts, arguments, directory),
@@ -148,7 +148,7 @@ def _starts(arguments: argparse.Namespace, directory: Path) -> Part:
     return Part(
         [
             _task(
-                peer, f"start {number + 1}", partial(talk.start, peer), directory / f"start-{number}-{peer.name}", 5
+                peer, f"start {number + 1}", partial(talk.start, peer), directory / f"start-{number}-{peer.name}", 4.5
             )
             for number in range(arguments.starts)
             for peer in arguments.only
@@ -166,7 +166,7 @@ def _talk(arguments: argparse.Namespace, directory: Path) -> Part:
                 f"conversation {number + 1}",
                 partial(talk.converse, peer, track),
                 directory / f"talk-{number}-{peer.name}",
-                track.seconds + 10,
+                track.seconds + 9,
             )
             for number in range(arguments.rounds)
             for peer in arguments.only
@@ -183,7 +183,7 @@ def _troubles(arguments: argparse.Namespace, directory: Path) -> Part:
                 one.title,
                 partial(trouble.endure, peer, one),
                 directory / f"{one.name}-{number}-{peer.name}",
-                25 + one.lasts_s + one.patience_s / 2,
+                20 + one.lasts_s + 0.4 * one.patience_s,  # two of five trials end without an answer
             )
             for number in range(arguments.trials)
             for one in trouble.TROUBLES
@@ -203,7 +203,7 @@ def _kitchen(arguments: argparse.Namespace, directory: Path) -> Part:
                 f"kitchen {kitchen.ROOM}",
                 partial(kitchen.stay, peer, arguments.minutes, files),
                 directory / f"kitchen-{peer.name}",
-                arguments.minutes * 60 + 15,
+                arguments.minutes * 60 + 12,
             )
             for peer in arguments.only
         ],
@@ -239,7 +239,8 @@ def _peers(text: str) -> list[Peer]:
 PARTS = ("starts", "talk", "troubles", "kitchen")
 
 
-def _arguments() -> argparse.Namespace:
+def arguments_of(words: Sequence[str]) -> argparse.Namespace:
+    """Read the words of the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     add = parser.add_argument
     everybody, everything = ",".join(peer.name for peer in PEERS), ",".join(PARTS)
@@ -254,7 +255,7 @@ def _arguments() -> argparse.Namespace:
     add("--minutes", type=float, default=3.0, help="in the kitchen, each (default: %(default)g)")
     add("--quick", action="store_true", help="short, to see whether it works")
     add("--output", type=Path, default=Path("bench-out"), metavar="DIR", help="where peers.json goes (%(default)s)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.part = 6.0
     if arguments.quick:
         arguments.part, arguments.starts, arguments.rounds, arguments.questions = 3.0, 1, 1, 4

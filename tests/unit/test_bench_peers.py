@@ -17,7 +17,7 @@ import soxr
 
 from bench.child import Child
 from bench.peers import environments, family, figures, outcome
-from bench.peers.__main__ import Comparison, Part
+from bench.peers.__main__ import Comparison, Part, arguments_of, parts_of
 from bench.peers.figures import RATE, Samples, Tape
 from bench.peers.kitchen import Stay, matched, spoken_s, unasked
 from bench.peers.peer import PEERS, Peer, command
@@ -362,6 +362,21 @@ def test_a_mistake_in_a_word_is_told_with_what_is_right(words: list[str]) -> Non
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert re.search("'foo'; there are: |0 is not a number of at least one", done.stderr)
+
+
+def test_one_run_does_everything_within_an_hour(tmp_path: Path) -> None:
+    """Thirty samples of each delay, more starts than that, three trials of each trouble; what is timed is alone."""
+    arguments = arguments_of([])
+    parts = parts_of(arguments, tmp_path)
+    assert arguments.starts + arguments.rounds > 30
+    assert arguments.rounds * arguments.questions >= 36  # a peer may not be heard in one of six
+    assert len(parts["troubles"].tasks) == 3 * len(TROUBLES) * len(PEERS)
+    assert [parts[name].at_once for name in ("starts", "talk", "kitchen")] == [1, 1, 1]
+    assert [task.peer for task in parts["starts"].tasks[: len(PEERS)]] == list(PEERS)
+    assert sum(part.seconds for part in parts.values()) <= 3600
+    assert all(task.deadline_s > task.seconds for part in parts.values() for task in part.tasks)
+    places = [task.place for part in parts.values() for task in part.tasks]
+    assert len(set(places)) == len(places)
 
 
 def test_the_command_of_a_run_is_the_one_that_was_given() -> None:
