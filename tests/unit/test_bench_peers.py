@@ -369,7 +369,7 @@ def test_one_run_does_everything_within_an_hour(tmp_path: Path) -> None:
     arguments = arguments_of([])
     parts = parts_of(arguments, tmp_path)
     assert arguments.starts + arguments.rounds > 30
-    assert arguments.rounds * arguments.questions >= 36  # a peer may not be heard in one of six
+    assert arguments.rounds * (arguments.questions - 1) >= 33  # the first question breaks into no answer
     assert len(parts["troubles"].tasks) == 3 * len(TROUBLES) * len(PEERS)
     assert [parts[name].at_once for name in ("starts", "talk", "kitchen")] == [1, 1, 1]
     assert [task.peer for task in parts["starts"].tasks[: len(PEERS)]] == list(PEERS)
