@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image pack-image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image pack-image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers tables notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -65,13 +65,17 @@ check: $(READY)  ## style and types
 	$(BIN)/mypy
 
 bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, writes bench-out/bench.json
-	$(BIN)/python -m bench --output bench-out
+	$(BIN)/python -m bench
 
 bench-room: $(READY)  ## echo, interruptions and silence in four simulated kitchens: half an hour each (more than an hour in all)
-	$(BIN)/python -m bench.room --output bench-out/room $(ROOM)
+	$(BIN)/python -m bench.room $(ROOM)
 
-bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers (35 minutes on a machine that rests; PortAudio)
-	$(BIN)/python -m bench.peers --output bench-out/peers $(PEERS)
+bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers.json (an hour, on a machine that rests)
+	PYTHON=$(PYTHON) scripts/prerequisites portaudio19-dev
+	$(BIN)/python -m bench.peers $(PEERS)
+
+tables: $(READY)  ## what the benches found (bench/results) into README.md, bench/README.md and docs/*.svg
+	$(BIN)/python -m bench.tables
 
 # Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
 $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
@@ -107,6 +111,7 @@ lock: $(READY)  ## pin the newest versions of everything anew
 	$(LOCK) --upgrade --extra demo --group dev -o requirements/all.txt pyproject.toml
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --upgrade --group image -c requirements/all.txt -o requirements/image.txt
+	for one in bench/peers/requirements/*.in; do $(LOCK) --upgrade -o $${one%.in}.txt $$one || exit; done
 	$(LOCK) -c requirements/all.txt $(LEFT_OUT:%=--no-emit-package %) -o packaging/requirements.txt pyproject.toml
 
 clean:  ## remove everything that the above made

@@ -1,7 +1,6 @@
 """Measure speakerd beside the control loop: the same stand-in, the same sound, sessions in turn."""
 
 import argparse
-import json
 import platform
 import signal
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from bench import measure, report
 from bench.programs import Program
+from bench.results import machine, save
 from bench.session import Session, Start, converse, start
 from bench.stand_in import StandIn
 from bench.track import Track, compose, write_answers
@@ -37,8 +37,8 @@ def main() -> int:
         return 130
     arguments.output.mkdir(parents=True, exist_ok=True)
     file = arguments.output / "bench.json"
-    file.write_text(json.dumps(report.as_json(bench.samples, bench.counts, arguments.rounds), indent=2) + "\n")
-    about = report.machine()
+    save(file, report.as_json(bench.samples, bench.counts, arguments.rounds))
+    about = machine()
     print(
         f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f}, Python {platform.python_version()}"
     )
@@ -128,7 +128,7 @@ def count(text: str) -> int:
     """Return a number of at least one; argparse tells of anything else."""
     number = int(text)
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least one")
     return number
 
 

@@ -1,18 +1,15 @@
 """The figures of both programs side by side, with what they should be: as a table, and as JSON."""
 
-import datetime as dt
 import importlib.metadata
-import os
-import platform
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from bench.programs import Program
+from bench.results import about, origin, rounded
+from bench.results import row as line
 
 PACKAGES = ("speakerd", "google-genai", "websockets", "pydantic", "pyalsaaudio")
 """What the figures depend on, besides Python and the machine."""
@@ -119,14 +116,17 @@ def verdict(row: Row, samples: Samples) -> str:
 def as_json(samples: Samples, counts: Mapping[str, Mapping[Program, int]], rounds: int) -> dict[str, Any]:
     """Return everything for a machine to read."""
     return {
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": platform.python_version(),
+        **about("bench", "bench"),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "rounds": rounds,
         "figures": {
             name: {program: asdict(summary(values)) for program, values in both.items()}
             for name, both in samples.items()
+        },
+        "samples": {
+            name: {program: rounded(name, list(values)) for program, values in both.items()}
+            for name, both in samples.items()
+            if name.endswith("_ms")
         },
         "targets": [
             {"figure": row.name, "statistic": row.statistic, "target": str(row.target), "met": verdict(row, samples)}
@@ -137,22 +137,19 @@ def as_json(samples: Samples, counts: Mapping[str, Mapping[Program, int]], round
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on, and how busy it was."""
-    return {
-        "system": platform.system(),
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
-
-
-def _processor() -> str:
-    """Return the processor's name: `model name` on a PC, `Model` on a Raspberry Pi."""
-    found = re.search(r"^[Mm]odel(?: name)?\s*: (\D.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else "unknown"
+def markdown(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of the table that is made of ``as_json``."""
+    yield line("figure", "speakerd", "bare loop", "goal", "")
+    yield line("-", "-", "-", "-", "-")
+    met = {(one["figure"], one["statistic"]): one for one in found["targets"]}
+    words = ""
+    for row in ROWS:
+        words = row.words or words
+        ours, theirs = (found["figures"][row.name][program] for program in Program)
+        target = met.get((row.name, row.statistic), {"target": "", "met": ""})
+        figures = (f"{told[row.statistic]:.1f}" for told in (ours, theirs))
+        yield line(f"{words}, {row.statistic}, n = {ours['n']}", *figures, target["target"], target["met"].lower())
+    yield from ("", origin(found))
 
 
 def _values(row: Row, samples: Samples) -> tuple[float, float]:

@@ -7,7 +7,6 @@ what it costs, is measured beside that. The exit status is 0 where all targets a
 import argparse
 import asyncio
 import gc
-import json
 import multiprocessing
 import signal
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.__main__ import count
+from bench.results import save
 from bench.room_offline import measure, memory_mib
 from bench.room_picture import draw
 from bench.room_report import Measured, as_json, is_met, table
@@ -36,24 +36,26 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it ends its children, as for Ctrl-C
     arguments.output.mkdir(parents=True, exist_ok=True)
+    modes: dict[str, dict[str, Measured]] = {mode: {} for mode in arguments.modes}
+    wanted = {name: getattr(arguments, name) for name in ("minutes", "interruptions", "seed")}
     try:
         with tempfile.TemporaryDirectory(prefix="speakerd-room-") as directory:
             plans, before = _offline(arguments, Path(directory))
             # Each in a process of its own: the air of one must not wait for the stand-in of another.
             with multiprocessing.get_context("spawn").Pool(arguments.at_once, _begin) as pool:
-                measured = pool.starmap(_visited, zip(plans, before, strict=True), chunksize=1)
+                for plan, one in pool.imap_unordered(_visited, zip(plans, before, strict=True)):
+                    modes[plan.mode][plan.room] = one
+                    name = f"{plan.room}-{plan.mode}"
+                    told = as_json(plan.room, plan.mode, one, **wanted)
+                    save(arguments.output / f"room-{name}.json", told)
+                    if one.result is not None:
+                        draw(plan, one.result, arguments.output / f"{name}.png")
     except SpeakerdError as error:
         print(f"bench.room: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    modes: dict[str, dict[str, Measured]] = {mode: {} for mode in arguments.modes}
-    for plan, one in zip(plans, measured, strict=True):
-        modes[plan.mode][plan.room] = one
-        if one.result is not None:
-            draw(plan, one.result, arguments.output / f"{plan.room}-{plan.mode}.png")
-    wanted = {name: getattr(arguments, name) for name in ("minutes", "interruptions", "seed")}
-    (arguments.output / "room.json").write_text(json.dumps(as_json(modes, **wanted), indent=2) + "\n")
+    modes = {mode: dict(sorted(rooms.items())) for mode, rooms in modes.items()}
     for mode, rooms in modes.items():
         print(*table(mode, rooms), "", sep="\n")
     print(f"all of it, and pictures: {arguments.output}")
@@ -83,15 +85,16 @@ def _begin() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def _visited(plan: Plan, before: Measured) -> Measured:
+def _visited(task: tuple[Plan, Measured]) -> tuple[Plan, Measured]:
     """Visit a room; say what came of it, with what was known before."""
+    plan, before = task
     _tell(f"{plan.room}, {plan.mode}: {plan.minutes:g} minutes of replies, and talk over some more")
     try:
         result = asyncio.run(visit(plan))
     except (SpeakerdError, TimeoutError) as error:
-        return replace(before, void=str(error))
+        return plan, replace(before, void=str(error))
     void = f"this machine was too slow {result.starved} times" if result.starved else ""
-    return replace(before, result=result, void=void)
+    return plan, replace(before, result=result, void=void)
 
 
 def _tell(what: str) -> None:

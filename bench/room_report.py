@@ -1,15 +1,14 @@
 """The figures of all rooms beside their targets: as a table for each mode, and as JSON."""
 
-import datetime as dt
 import importlib.metadata
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from bench.report import machine
+from bench.results import about, origin
+from bench.results import row as line
 from bench.room_measure import percentile
 from bench.room_offline import Offline
 from bench.room_result import Interruption, Result
@@ -151,23 +150,15 @@ def is_met(rooms: Mapping[str, Measured]) -> bool:
     return all(verdict(row, rooms) in {"met", ""} for row in ROWS)
 
 
-def as_json(modes: Mapping[str, Mapping[str, Measured]], **wanted: object) -> dict[str, Any]:
-    """Return everything for a machine to read; ``wanted`` is how long and how often."""
-    return {
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "wanted": wanted,
-        "modes": {
-            mode: {room: _room_as_json(measured) for room, measured in rooms.items()} for mode, rooms in modes.items()
-        },
-    }
-
-
-def _room_as_json(measured: Measured) -> dict[str, Any]:
+def as_json(room: str, mode: str, measured: Measured, **wanted: object) -> dict[str, Any]:
+    """Return all of one room with one mode for a machine to read; ``wanted`` is how long and how often."""
     result = measured.result
     return {
+        **about("bench.room", "bench-room"),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "wanted": wanted,
+        "room": room,
+        "mode": mode,
         "void": measured.void,
         "figures": {row.name: row.value(measured) for row in ROWS},
         "targets": {row.name: verdict(row, {"": measured}) for row in ROWS if row.target},
@@ -176,8 +167,51 @@ def _room_as_json(measured: Measured) -> dict[str, Any]:
     }
 
 
+def markdown(rooms: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table that is made of ``as_json`` of several rooms with one mode."""
+    yield line("", *(one["room"] for one in rooms), "goal", "")
+    yield line(*["-"] * (len(rooms) + 3))
+    for row in ROWS:
+        target = "" if row.target is None else str(row.target)
+        missed = [one["room"] for one in rooms if one["targets"].get(row.name) == "MISSED"]
+        verdicts = f"missed in {' '.join(missed)}" if missed else ""
+        words = f"… {row.words.strip()}" if row.words.startswith(" ") else row.words
+        yield line(words, *(_told(one["figures"][row.name]) for one in rooms), target, verdicts)
+    yield ""
+    for one in rooms:
+        void = f" Void: {one['void']}." if one["void"] else ""
+        yield f"- {one['room']}: {origin(one)}{void}"
+
+
+def modes(rooms: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a table of what is done about its own voice, from the least to the most of all rooms."""
+    names = list(dict.fromkeys(one["mode"] for one in rooms))
+    yield line("in the simulated kitchens", *(f"`{name}`" for name in names))
+    yield line(*["-"] * (len(names) + 1))
+
+    def spread(words: str, name: str) -> str:
+        cells = []
+        for mode in names:
+            values = [one["figures"][name] for one in rooms if one["mode"] == mode]
+            known = [value for value in values if value is not None]
+            cells.append(" to ".join(dict.fromkeys(map(_told, (min(known), max(known))))) if known else "-")
+        return line(words, *cells)
+
+    yield spread("minutes of answers in each", "replies_min")
+    yield spread("interrupts itself, times in each", "self_interruptions")
+    yield spread("of what somebody says over it, 6 dB louder than the echo, is told, %", "barge_in_6_db_told_percent")
+    yield spread("as loud as the echo, %", "barge_in_0_db_told_percent")
+    yield ""
+    for command in dict.fromkeys(one["command"] for one in rooms):
+        same = [one for one in rooms if one["command"] == command]
+        yield f"- {', '.join(sorted({one['room'] for one in same}))}: {origin(same[0])}"
+
+
 def _figure(row: Row, measured: Measured) -> str:
-    value = row.value(measured)
+    return _told(row.value(measured))
+
+
+def _told(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.1f}"

@@ -1,171 +1,265 @@
-"""Compare speakerd with what people use today; write the table as Markdown, and everything as JSON."""
+"""Compare speakerd with what people use today, in one run: print the table as Markdown, write everything as JSON."""
 
 import argparse
-import json
-import multiprocessing
+import os
 import signal
 import sys
 import tempfile
-from collections import defaultdict
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.__main__ import count
-from bench.peers import kitchen, outcome, talk, work
-from bench.peers.environments import python, version
+from bench.peers import kitchen, outcome, talk, trouble, work
+from bench.peers.environments import version
 from bench.peers.peer import PEERS, Peer
-from bench.peers.picture import draw
-from bench.peers.trouble import TROUBLES, Outcome
+from bench.peers.work import Failure, Task
+from bench.results import about, rounded, save
 from bench.room_words import answers, write_answers
 from bench.track import compose
 from speakerd.errors import SpeakerdError
 
-PARTS = ("talk", "troubles", "kitchen")
+MARGIN_S = 300.0
+"""By so much a scene may take longer than it should before it is given up: a peer is waited for twice a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Scenes of a kind, and how many of them may be seen at a time."""
+
+    tasks: list[Task]
+    at_once: int
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it takes as a rule."""
+        return sum(task.seconds for task in self.tasks) / self.at_once
 
 
 def main() -> int:
-    """Measure, print the table, write the files; return 0 unless measuring itself failed."""
-    arguments = _arguments()
+    """Measure, print the table, write the file; return 0 unless measuring itself failed."""
+    arguments = arguments_of(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it ends its children, as for Ctrl-C
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    file = arguments.output / "peers.json"
     try:
-        for peer in arguments.only:
-            python(peer)  # makes its environment
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        versions = {peer.name: version(peer) for peer in arguments.only}  # makes the environments
+        comparison = Comparison(file, _plan(arguments) | {"versions": versions})
         with tempfile.TemporaryDirectory(prefix="speakerd-peers-") as directory:
-            comparison = Comparison(arguments, Path(directory))
-            comparison.run()
-    except SpeakerdError as error:
+            comparison.run(parts_of(arguments, Path(directory)))
+    except (SpeakerdError, OSError) as error:
         print(f"bench.peers: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print(f"bench.peers: what there was so far is in {file}", file=sys.stderr)
         return 130
-    found = comparison.found()
-    (arguments.output / "peers.json").write_text(json.dumps(found, indent=2) + "\n")
-    (arguments.output / "peers.md").write_text(outcome.markdown(found))
-    draw(found, arguments.output / "peers.png")
-    print(outcome.markdown(found))
-    print(f"all of it: {arguments.output}")
+    print(*outcome.markdown(comparison.found), f"all of it: {file}", sep="\n")
     return 0
 
 
 class Comparison:
     """Collects what came of every peer; one that fails is said to, and the others go on."""
 
-    def __init__(self, arguments: argparse.Namespace, directory: Path) -> None:
-        """Prepare; recordings go to ``directory``, one scene's at a time."""
-        self._arguments = arguments
-        self._directory = directory
-        self._scenes = 0
-        self._figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        self._troubles: dict[str, dict[str, Outcome]] = defaultdict(dict)
-        self._stays: dict[str, kitchen.Stay] = {}
-        self._voids: dict[str, str] = {}
-
-    def run(self) -> None:
-        """Run all parts that are wanted."""
-        context, at_once = multiprocessing.get_context("spawn"), self._arguments.at_once
-        if "talk" in self._arguments.parts:
-            # Alone, and each in a process that knows nothing of the one before.
-            with context.Pool(1, work.begin, maxtasksperchild=1) as pool:
-                self._talk(pool)
-        if "troubles" in self._arguments.parts:
-            with context.Pool(at_once, work.begin, maxtasksperchild=1) as pool:
-                self._trouble(pool)
-        if "kitchen" in self._arguments.parts:
-            with context.Pool(min(at_once, 2), work.begin, maxtasksperchild=1) as pool:
-                self._stay(pool)
-
-    def found(self) -> dict[str, Any]:
-        """Return everything."""
-        arguments = self._arguments
-        about = {
-            "command": " ".join(["python -m bench.peers", *sys.argv[1:]]),
-            "peers": [peer.name for peer in arguments.only],
-            "versions": {peer.name: version(peer) for peer in arguments.only},
-            "rounds": arguments.rounds,
-            "minutes": arguments.minutes,
-            "voids": self._voids,
+    def __init__(self, file: Path, plan: Mapping[str, Any]) -> None:
+        """Prepare; everything found so far is always in ``file``."""
+        self._file = file
+        self.found: dict[str, Any] = {
+            **about("bench.peers", "bench-peers"),
+            "finished": [],
+            **plan,
+            "loads": {},
+            "samples": {},
+            "counts": {},
+            "troubles": {},
+            "kitchen": {},
+            "voids": {},
         }
-        return outcome.as_json(self._figures, self._counts, self._troubles, self._stays, about)
 
-    def _talk(self, pool: Any) -> None:
-        for number in range(self._arguments.starts):
-            for peer in self._arguments.only:
-                _tell(f"start {number + 1} of {self._arguments.starts}: {peer.name}")
-                self._add(peer, pool.apply(work.started, (peer, self._place())))
-        track = compose(self._arguments.part, self._arguments.questions)
-        for number in range(self._arguments.rounds):
-            for peer in self._arguments.only:
-                _tell(f"conversation {number + 1} of {self._arguments.rounds}: {peer.name}, {track.seconds:.0f} s")
-                self._add(peer, pool.apply(work.conversed, (peer, track, self._place())))
+    def run(self, parts: Mapping[str, Part]) -> None:
+        """Do everything, one part after the other."""
+        began = time.monotonic()
+        left = {name: part.seconds for name, part in parts.items()}
+        for name, part in parts.items():
+            _tell(f"{name}: {len(part.tasks)} scenes, {part.at_once} at a time; about {_minutes(left)} left in all")
+            with closing(work.perform(part.tasks, part.at_once)) as scenes:
+                for number, (task, came) in enumerate(scenes, 1):
+                    left[name] -= task.seconds / part.at_once
+                    gone = (time.monotonic() - began) / 60
+                    words = self.note(task, came)
+                    _tell(f"{gone:.1f} min gone, about {_minutes(left)} left; {name} {number} of {len(part.tasks)}: "
+                          f"{task.title}, {task.peer.name}{words}")  # fmt: skip
+                    self._save()
+            del left[name]
+            self.found["finished"].append(name)
+            self.found["loads"][name] = round(os.getloadavg()[0], 2)
+            self._save()
 
-    def _add(self, peer: Peer, said: talk.Talk | str) -> None:
-        if isinstance(said, str):
-            self._voids[f"{peer.name}, conversation"] = said
-            return
-        for name, values in said.values.items():
-            self._figures[peer.name][name] += values
-        for name, number in said.counts.items():
-            self._counts[peer.name][name] += number
+    def note(self, task: Task, came: Any) -> str:
+        """Keep what came of a scene; return it in words, where there are some."""
+        peer = task.peer.name
+        match came:
+            case Failure(words):
+                self.found["voids"].setdefault(f"{peer}, {task.title}", []).append(words)
+                return f": FAILED, {words}"
+            case talk.Talk(values, counts):
+                samples = self.found["samples"].setdefault(peer, {})
+                for name, more in values.items():
+                    samples.setdefault(name, []).extend(rounded(name, more))
+                counted = self.found["counts"].setdefault(peer, {})
+                for name, number in counts.items():
+                    counted[name] = counted.get(name, 0) + number
+                return ""
+            case trouble.Outcome():
+                told = self.found["troubles"].setdefault(peer, {}).setdefault(came.trouble, [])
+                told.append(asdict(came))
+                return f": {outcome.trials([asdict(came)])}"
+            case kitchen.Stay():
+                self.found["kitchen"][peer] = asdict(came)
+                return f": {outcome.interruptions(asdict(came))}"
+            case _:
+                raise TypeError(f"{task.title}: nobody knows what {came!r} is")
 
-    def _trouble(self, pool: Any) -> None:
-        _tell(f"troubles: {', '.join(one.name for one in TROUBLES)}; {self._arguments.at_once} at once")
-        tasks = [(peer, one, self._place()) for one in TROUBLES for peer in self._arguments.only]
-        for peer, one, came in pool.imap_unordered(work.endured, tasks):
-            _tell(f"{one.name}: {peer.name}: {outcome.in_words(asdict(came), one)}")
-            self._troubles[peer.name][one.name] = came
-            if came.void:
-                self._voids[f"{peer.name}, {one.title}"] = came.void
+    def _save(self) -> None:
+        save(self._file, self.found)
 
-    def _stay(self, pool: Any) -> None:
-        _tell(f"kitchen {kitchen.ROOM}: {self._arguments.minutes:g} minutes each")
-        files = write_answers(answers(), self._directory)
-        tasks = [(peer, self._arguments.minutes, files, self._place()) for peer in self._arguments.only]
-        for peer, came in pool.imap_unordered(work.stayed, tasks):
-            _tell(f"kitchen: {peer.name}: {outcome.interruptions(outcome.as_told(came))}")
-            self._stays[peer.name] = came
-            if came.void or came.starved:
-                self._voids[f"{peer.name}, kitchen"] = came.void or f"this machine was too slow {came.starved} times"
 
-    def _place(self) -> Path:
-        self._scenes += 1
-        return self._directory / str(self._scenes)
+def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what is wanted, for the file."""
+    names = ("starts", "rounds", "questions", "trials", "minutes", "at_once")
+    return {"peers": [peer.name for peer in arguments.only]} | {name: getattr(arguments, name) for name in names}
+
+
+def parts_of(arguments: argparse.Namespace, directory: Path) -> dict[str, Part]:
+    """Return all that is to be done, by part: peers take turns, and what is timed to the millisecond is alone."""
+    made: dict[str, Callable[[], Part]] = {
+        "starts": partial(_starts, arguments, directory),
+        "talk": partial(_talk, arguments, directory),
+        "troubles": partial(_troubles, arguments, directory),
+        "kitchen": partial(_kitchen, arguments, directory),
+    }
+    return {name: make() for name, make in made.items() if name in arguments.parts}
+
+
+def _starts(arguments: argparse.Namespace, directory: Path) -> Part:
+    return Part(
+        [
+            _task(
+                peer, f"start {number + 1}", partial(talk.start, peer), directory / f"start-{number}-{peer.name}", 4.5
+            )
+            for number in range(arguments.starts)
+            for peer in arguments.only
+        ],
+        at_once=1,
+    )
+
+
+def _talk(arguments: argparse.Namespace, directory: Path) -> Part:
+    track = compose(arguments.part, arguments.questions)
+    return Part(
+        [
+            _task(
+                peer,
+                f"conversation {number + 1}",
+                partial(talk.converse, peer, track),
+                directory / f"talk-{number}-{peer.name}",
+                track.seconds + 9,
+            )
+            for number in range(arguments.rounds)
+            for peer in arguments.only
+        ],
+        at_once=1,
+    )
+
+
+def _troubles(arguments: argparse.Namespace, directory: Path) -> Part:
+    return Part(
+        [
+            _task(
+                peer,
+                one.title,
+                partial(trouble.endure, peer, one),
+                directory / f"{one.name}-{number}-{peer.name}",
+                20 + one.lasts_s + 0.4 * one.patience_s,  # two of five trials end without an answer
+            )
+            for number in range(arguments.trials)
+            for one in trouble.TROUBLES
+            for peer in arguments.only
+        ],
+        arguments.at_once,
+    )
+
+
+def _kitchen(arguments: argparse.Namespace, directory: Path) -> Part:
+    files = write_answers(answers(), directory)
+    # Alone: the air is computed in real time, and one that stands still for another's sake is no room.
+    return Part(
+        [
+            _task(
+                peer,
+                f"kitchen {kitchen.ROOM}",
+                partial(kitchen.stay, peer, arguments.minutes, files),
+                directory / f"kitchen-{peer.name}",
+                arguments.minutes * 60 + 12,
+            )
+            for peer in arguments.only
+        ],
+        at_once=1,
+    )
+
+
+def _task(peer: Peer, title: str, scene: Callable[[Path], Any], place: Path, seconds: float) -> Task:
+    return Task(peer, title, scene, place, seconds, seconds + MARGIN_S)
+
+
+def _minutes(left: Mapping[str, float]) -> str:
+    return f"{sum(left.values()) / 60:.0f} min"
 
 
 def _tell(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _names(text: str) -> list[Peer]:
-    known = {peer.name: peer for peer in PEERS}
-    return [known[name] for name in text.split(",")]
+def _some(text: str, known: tuple[str, ...], what: str) -> list[str]:
+    """Return the names in a list with commas, in the order in which they are known; argparse tells of others."""
+    names = text.split(",")
+    if strangers := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"there is no {what} {strangers[0]!r}; there are: {', '.join(known)}")
+    return [name for name in known if name in names]
 
 
-def _parts(text: str) -> list[str]:
-    if unknown := set(text.split(",")) - set(PARTS):
-        raise ValueError(unknown)
-    return text.split(",")
+def _peers(text: str) -> list[Peer]:
+    names = _some(text, tuple(peer.name for peer in PEERS), "peer")
+    return [peer for peer in PEERS if peer.name in names]
 
 
-def _arguments() -> argparse.Namespace:
+PARTS = ("starts", "talk", "troubles", "kitchen")
+
+
+def arguments_of(words: Sequence[str]) -> argparse.Namespace:
+    """Read the words of the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     add = parser.add_argument
-    everybody = ",".join(peer.name for peer in PEERS)
-    add("--only", type=_names, default=everybody, metavar="NAMES", help="of the peers (default: %(default)s)")
-    add("--parts", type=_parts, default=",".join(PARTS), metavar="NAMES", help="of the run (default: %(default)s)")
-    add("--rounds", type=count, default=2, metavar="N", help="conversations with each (default: %(default)s)")
-    add("--starts", type=count, default=3, metavar="N", help="further starts of each (default: %(default)s)")
-    add("--questions", type=count, default=18, metavar="N", help="in a conversation (default: %(default)s)")
+    everybody, everything = ",".join(peer.name for peer in PEERS), ",".join(PARTS)
+    add("--only", type=_peers, default=everybody, metavar="NAMES", help="of the peers (default: %(default)s)")
+    add("--parts", type=partial(_some, known=PARTS, what="part"), default=everything, metavar="NAMES",
+        help="of the run (default: %(default)s)")  # fmt: skip
+    add("--starts", type=count, default=28, metavar="N", help="of each peer (default: %(default)s)")
+    add("--rounds", type=count, default=3, metavar="N", help="conversations with each (default: %(default)s)")
+    add("--questions", type=count, default=12, metavar="N", help="in a conversation (default: %(default)s)")
+    add("--trials", type=count, default=3, metavar="N", help="of each trouble with each (default: %(default)s)")
+    add("--at-once", type=count, default=4, metavar="N", help="troubles at the same time (default: %(default)s)")
     add("--minutes", type=float, default=3.0, help="in the kitchen, each (default: %(default)g)")
-    add("--at-once", type=count, default=3, metavar="N", help="troubles at the same time (default: %(default)s)")
     add("--quick", action="store_true", help="short, to see whether it works")
-    add("--output", type=Path, default=Path("bench-out/peers"), metavar="DIR", help="where it goes (%(default)s)")
-    arguments = parser.parse_args()
+    add("--output", type=Path, default=Path("bench-out"), metavar="DIR", help="where peers.json goes (%(default)s)")
+    arguments = parser.parse_args(words)
     arguments.part = 6.0
     if arguments.quick:
-        arguments.rounds, arguments.starts, arguments.questions, arguments.part, arguments.minutes = 1, 1, 4, 3.0, 0.5
+        arguments.part, arguments.starts, arguments.rounds, arguments.questions = 3.0, 1, 1, 4
+        arguments.trials, arguments.minutes = 1, 0.5
     return arguments
 
 

@@ -1,19 +1,26 @@
 """A virtual environment for each peer, made once from pinned packages and kept in the cache."""
 
-import ctypes.util
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from bench.peers.peer import HERE, Peer
+from bench.results import portaudio
 from speakerd.errors import SpeakerdError
 
-PORTAUDIO = "portaudio19-dev"
-"""Debian's package of what PyAudio is built with, and sounddevice loads."""
+HOW_TO_INSTALL = "run: scripts/prerequisites portaudio19-dev"
+"""Debian's package of what PyAudio is built with, and sounddevice loads; `make bench-peers` does it."""
+
+BUILD = HERE.parents[1] / "requirements" / "build.txt"
+"""What builds the packages that have no wheel."""
+
+INSTALL_S = 1800.0
+"""How long pip may take for one step; Vision Agents brings half a gigabyte."""
 
 
 def cache() -> Path:
@@ -28,7 +35,8 @@ def requirements(peer: Peer) -> Path:
 
 def place(peer: Peer) -> Path:
     """Return where a peer's environment is; other packages or another Python are another place."""
-    key = hashlib.sha256(requirements(peer).read_bytes() + platform.python_version().encode()).hexdigest()[:12]
+    pins = BUILD.read_bytes() + requirements(peer).read_bytes()
+    key = hashlib.sha256(pins + platform.python_version().encode()).hexdigest()[:12]
     return cache() / f"{peer.name}-{key}"
 
 
@@ -40,24 +48,18 @@ def python(peer: Peer) -> str:
     """
     if peer.script is None:
         return sys.executable
-    if peer.needs_portaudio and ctypes.util.find_library("portaudio") is None:
-        raise SpeakerdError(f"{peer.title} needs PortAudio; run: apt-get install -y {PORTAUDIO}")
+    if portaudio() is None:
+        raise SpeakerdError(f"there is no PortAudio, which PyAudio and sounddevice need; {HOW_TO_INSTALL}")
     directory = place(peer)
     done = directory / "complete"
     if not done.exists():
         print(f"{peer.name}: installing its packages into {directory}", file=sys.stderr, flush=True)
         shutil.rmtree(directory, ignore_errors=True)
         _run(sys.executable, "-m", "venv", str(directory))
-        # PyAudio has no wheel for Linux, and needs PortAudio's header to be built.
-        _run(
-            str(directory / "bin/pip"),
-            "install",
-            "-q",
-            "--no-deps",
-            "--require-hashes",
-            "-r",
-            str(requirements(peer)),
-        )
+        pip = (str(directory / "bin/pip"), "install", "-q", "--require-hashes", "-r")
+        # PyAudio has no wheel for Linux. What builds it is pinned as well, so it comes first, and by itself.
+        _run(*pip, str(BUILD))
+        _run(*pip, str(requirements(peer)), "--no-deps", "--no-build-isolation")
         done.touch()
     return str(directory / "bin/python")
 
@@ -70,9 +72,11 @@ def version(peer: Peer) -> str:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        raise SpeakerdError(
-            f"{' '.join(command)} failed; what is built needs: apt-get install -y gcc python3-dev libasound2-dev "
-            f"{PORTAUDIO}\n{done.stdout[-2000:]}"
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=INSTALL_S
         )
+    except subprocess.TimeoutExpired as error:
+        raise SpeakerdError(f"{shlex.join(command)} took more than {INSTALL_S:g} s; is there a network?") from error
+    if done.returncode:
+        raise SpeakerdError(f"{shlex.join(command)} failed; {HOW_TO_INSTALL}\n{done.stdout[-2000:]}")

@@ -1,15 +1,16 @@
-"""The example that everybody begins with: google-genai, a microphone, a loudspeaker, and four tasks.
+"""The example that everybody begins with: google-genai, PyAudio, and four tasks round two queues.
 
-Written anew from what Google's guide to the Live API says of it (https://ai.google.dev/gemini-api/docs/live-guide):
-one task listens, one sends, one receives, one plays; an interruption empties the queue of what is to be played. The
-guide takes PyAudio; this takes pyalsaaudio, which is nearer to the same ALSA. Run as a script.
+Written anew from what Google publishes of it (https://ai.google.dev/gemini-api/docs/live-guide, and the quickstart of
+its cookbook): one task listens, one sends, one receives, one plays, all through the default devices. As there, all
+that waits to be played is thrown away whenever a turn ends, which an interruption does, too; and what the loudspeaker
+already holds plays out. Run as a script, in an environment of its own.
 """
 
 import asyncio
 import sys
 from typing import Any
 
-import alsaaudio
+import pyaudio
 from google import genai
 
 MODEL = sys.argv[1]
@@ -18,30 +19,18 @@ CHUNK = 1024
 """Frames that are read and sent in one go."""
 
 
-def open_pcm(kind: int, device: str, rate: int) -> Any:
-    """Open a device for mono S16_LE."""
-    return alsaaudio.PCM(
-        type=kind,
-        device=device,
-        rate=rate,
-        channels=1,
-        format=alsaaudio.PCM_FORMAT_S16_LE,
-        periodsize=CHUNK,
-        periods=4,
-    )
-
-
 async def converse() -> None:
     """Hold one conversation for as long as the connection lives."""
+    sound = pyaudio.PyAudio()
     heard: asyncio.Queue[bytes] = asyncio.Queue(maxsize=5)
     said: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def listen() -> None:
-        microphone = await asyncio.to_thread(open_pcm, alsaaudio.PCM_CAPTURE, "mic", SEND_RATE)
+        microphone = await asyncio.to_thread(
+            sound.open, SEND_RATE, 1, pyaudio.paInt16, input=True, frames_per_buffer=CHUNK
+        )
         while True:
-            frames, pcm = await asyncio.to_thread(microphone.read)
-            if frames > 0:
-                await heard.put(pcm)
+            await heard.put(await asyncio.to_thread(microphone.read, CHUNK, exception_on_overflow=False))
 
     async def send() -> None:
         while True:
@@ -49,22 +38,18 @@ async def converse() -> None:
 
     async def receive() -> None:
         while True:
-            async for message in session.receive():
-                content = message.server_content
-                if content and content.model_turn:
-                    for part in content.model_turn.parts or ():
+            async for message in session.receive():  # one turn
+                if message.server_content and message.server_content.model_turn:
+                    for part in message.server_content.model_turn.parts or ():
                         if part.inline_data and part.inline_data.data:
                             said.put_nowait(part.inline_data.data)
-                if content and content.interrupted:
-                    while not said.empty():
-                        said.get_nowait()
+            while not said.empty():
+                said.get_nowait()
 
     async def play() -> None:
-        speaker = await asyncio.to_thread(open_pcm, alsaaudio.PCM_PLAYBACK, "speaker", RECEIVE_RATE)
+        speaker = await asyncio.to_thread(sound.open, RECEIVE_RATE, 1, pyaudio.paInt16, output=True)
         while True:
-            pcm = await said.get()
-            while await asyncio.to_thread(speaker.write, pcm) < 0:  # it had run empty, and took nothing
-                pass
+            await asyncio.to_thread(speaker.write, await said.get())
 
     config: Any = {"response_modalities": ["AUDIO"]}
     async with genai.Client().aio.live.connect(model=MODEL, config=config) as session, asyncio.TaskGroup() as tasks:

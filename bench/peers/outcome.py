@@ -1,183 +1,209 @@
-"""Everything that was found out, in a form for a file; and the table that is made of it."""
+"""The table of everything that was found out, and what one should know about it; a picture shows the same cells."""
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.peers.kitchen import Stay, per_ten_minutes
-from bench.peers.peer import PEERS
-from bench.peers.trouble import TROUBLES, Outcome, Trouble
-from bench.report import machine, summary
+from bench.peers.kitchen import ROOM, SPOKEN
+from bench.peers.peer import PEERS, Peer
+from bench.peers.trouble import TROUBLES, Trouble
+from bench.report import summary
+from bench.results import origin
+from bench.results import row as line
 
-Figures = Mapping[str, Mapping[str, Sequence[float]]]
-"""Samples by peer and name of the figure."""
+Found = Mapping[str, Any]
+Told = Mapping[str, Any]
 
+MISSING = "not measured"
 
-MISSING = "not measured: see below"
+PICTURES = {
+    "peers-figures": "the figures above as bars, with their spread",
+    "peers-troubles": "the troubles and the kitchen above as a grid",
+}
+"""What is drawn of it, in docs, and what is to be seen there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: a figure, which percentile of it, and with how many decimals."""
+    """A line of figures: what, in which unit, which percentile of it, and with how many decimals."""
 
     words: str
+    unit: str
     name: str
     statistic: str = "p50"
     decimals: int = 0
 
 
 ROWS = (
-    Row("start to ready, s", "start_to_ready_s", decimals=1),
-    Row("CPU while nobody speaks, % of a core", "cpu_silence_percent", decimals=1),
-    Row("CPU while somebody speaks, %", "cpu_speech_percent", decimals=1),
-    Row("CPU while it answers, %", "cpu_reply_percent", decimals=1),
-    Row("memory (PSS), MiB", "pss_mib"),
-    Row("sound sent while nobody speaks, kB/min", "uplink_silence_kb_per_min"),
-    Row("microphone to wire, p50, ms", "microphone_to_wire_ms"),
-    Row("microphone to wire, p95, ms", "microphone_to_wire_ms", "p95"),
-    Row("first byte of an answer to its sound, ms", "reply_to_sound_ms"),
-    Row("`interrupted` to silence, ms", "interrupted_to_silence_ms"),
-    Row("first word over an answer to silence, ms", "word_to_silence_ms"),
+    Row("start to ready", "s", "start_to_ready_s", decimals=1),
+    Row("CPU while nobody speaks", "% of a core", "cpu_silence_percent", decimals=1),
+    Row("CPU while somebody speaks", "% of a core", "cpu_speech_percent", decimals=1),
+    Row("CPU while it answers", "% of a core", "cpu_reply_percent", decimals=1),
+    Row("memory (PSS)", "MiB", "pss_mib"),
+    Row("sound sent while nobody speaks", "kB/min", "uplink_silence_kb_per_min"),
+    Row("microphone to wire, p50", "ms", "microphone_to_wire_ms"),
+    Row("microphone to wire, p95", "ms", "microphone_to_wire_ms", "p95"),
+    Row("first byte of an answer to its sound", "ms", "reply_to_sound_ms"),
+    Row("`interrupted` to silence", "ms", "interrupted_to_silence_ms"),
+    Row("first word over an answer to silence", "ms", "word_to_silence_ms"),
 )
 
 
-def as_json(
-    figures: Figures,
-    counts: Mapping[str, Mapping[str, int]],
-    troubles: Mapping[str, Mapping[str, Outcome]],
-    stays: Mapping[str, Stay],
-    about: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return everything for a machine to read; ``about`` says how it was found out."""
-    return {
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        **about,
-        "figures": {
-            peer: {name: asdict(summary(values)) for name, values in named.items() if values}
-            for peer, named in figures.items()
-        },
-        "counts": counts,
-        "troubles": {
-            peer: {name: asdict(outcome) for name, outcome in named.items()} for peer, named in troubles.items()
-        },
-        "kitchen": {peer: as_told(stay) for peer, stay in stays.items()},
-    }
+def peers(found: Found) -> list[Peer]:
+    """Return those who took part."""
+    return [peer for peer in PEERS if peer.name in found["peers"]]
 
 
-def as_told(stay: Stay) -> dict[str, Any]:
-    """Return what came of a stay in the kitchen, with its rate."""
-    return asdict(stay) | {"per_ten_minutes": per_ten_minutes(stay) if stay.seconds else None}
+def samples(found: Found, peer: Peer, name: str) -> list[float]:
+    """Return the samples of a figure; none where it was not measured."""
+    values: list[float] = found["samples"].get(peer.name, {}).get(name, [])
+    return values
 
 
-def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of the table in Markdown; every row, also those in which speakerd loses."""
-    peers = [peer for peer in PEERS if peer.name in found["peers"]]
-    names = [peer.name for peer in peers]
-    yield _line(["", *(f"{peer.title} {found['versions'][peer.name]}" for peer in peers)])
-    yield _line(["-"] * (len(peers) + 1))
+def table(found: Found) -> Iterator[list[str]]:
+    """Yield the rows of the table, as cells; every one, also those in which speakerd loses."""
+    everybody = peers(found)
+    yield ["", *(peer.heading(found["versions"][peer.name]) for peer in everybody)]
     for row in ROWS:
-        if any(row.name in found["figures"].get(name, {}) for name in names):
-            yield _line([row.words, *(figure(found["figures"].get(name, {}).get(row.name), row) for name in names)])
-    counted = {name: found["counts"].get(name, {}) for name in names}
-    if any(counted.values()):
-        yield _line(["questions answered", *(share(one) for one in counted.values())])
-        yield _line(["microphone overruns, in a conversation", *(overruns(one) for one in counted.values())])
+        all_ = [samples(found, peer, row.name) for peer in everybody]
+        if any(all_):
+            yield [f"{row.words}, {row.unit} ({numbers(all_)})", *(figure(values, row) for values in all_)]
+    yield from _counted(found, everybody)
     for trouble in TROUBLES:
-        if any(trouble.name in found["troubles"].get(name, {}) for name in names):
-            told = (found["troubles"].get(name, {}).get(trouble.name) for name in names)
-            yield _line([f"{trouble.title}: answers again", *(in_words(one, trouble) for one in told)])
-    if found["kitchen"]:
-        told = (found["kitchen"].get(name) for name in names)
-        yield _line(["interrupts itself in the kitchen, in 10 minutes", *map(interruptions, told)])
+        ends = [found["troubles"].get(peer.name, {}).get(trouble.name, []) for peer in everybody]
+        if any(ends):
+            yield [f"{trouble.title}: answers again, from {trouble.since} ({numbers(ends)})", *map(trials, ends)]
+    if any(found["kitchen"].values()):
+        stays = [found["kitchen"].get(peer.name) for peer in everybody]
+        for words, tell in KITCHEN:
+            cells = (MISSING if told is None else tell(told) for told in stays)
+            yield [f"{found['minutes']:g} minutes in the kitchen: {words} (n = 1)", *cells]
 
 
-def figure(told: Mapping[str, float] | None, row: Row) -> str:
+def _counted(found: Found, everybody: Sequence[Peer]) -> Iterator[list[str]]:
+    counts = [found["counts"].get(peer.name) for peer in everybody]
+    if any(counts):
+        n = numbers([[None] * one["conversations"] if one else [] for one in counts])
+        yield [f"questions answered ({n})", *(_share(one) if one else MISSING for one in counts)]
+        overruns = (str(one["microphone overruns"]) if one else MISSING for one in counts)
+        yield [f"microphone overruns in all conversations ({n})", *overruns]
+
+
+def _share(counts: Told) -> str:
+    return f"{counts['answers']} of {counts['questions']}"
+
+
+def numbers(samples: Sequence[Sequence[Any]]) -> str:
+    """Return of how many samples the figures of a row are."""
+    known = sorted({len(values) for values in samples if values})
+    return "n = " + " to ".join(str(number) for number in dict.fromkeys((known[0], known[-1])))
+
+
+def figure(values: Sequence[float], row: Row) -> str:
     """Return a figure with its spread: the median, and the least and the most; another percentile goes alone."""
-    if told is None:
+    if not values:
         return MISSING
+    told = asdict(summary(values))
     value, low, high = (f"{told[name]:.{row.decimals}f}" for name in (row.statistic, "min", "max"))
     return value if row.statistic != "p50" or low == high else f"{value} ({low} to {high})"
 
 
-def share(counts: Mapping[str, int]) -> str:
-    """Return how many questions got an answer."""
-    return f"{counts['answers']} of {counts['questions']}" if counts else MISSING
-
-
-def overruns(counts: Mapping[str, int]) -> str:
-    """Return how often sound was lost because nobody read the microphone in time."""
-    return f"{counts['microphone overruns'] / counts['conversations']:.1f}" if counts else MISSING
-
-
-def in_words(told: Mapping[str, Any] | None, trouble: Trouble) -> str:
-    """Return what came of a trouble."""
-    if told is None or told["void"]:
+def trials(ends: Sequence[Told]) -> str:
+    """Return what came of all trials of a trouble: how many were answered again, and how soon; then, why not."""
+    if not ends:
         return MISSING
-    if told["again_s"] is not None:
-        return f"yes, {told['again_s']:.1f} s"
+    soon = [told["again_s"] for told in ends if told["again_s"] is not None]
+    median = f", {statistics.median(soon):.1f} s" if soon else ""
+    failures = dict.fromkeys(_why_not(told) for told in ends if told["again_s"] is None)
+    return "; ".join([f"{len(soon)} of {len(ends)}{median}", *failures])
+
+
+def _why_not(told: Told) -> str:
     if told["status"] is not None:
-        return f"no: it ended, status {told['status']}"
-    connected = {0: "and does not connect", 1: "and connected once"}.get(
-        told["dials"], f"and connected {told['dials']} times"
-    )
+        return f"it ended, status {told['status']}"
+    trouble = by_name(told["trouble"])
+    dials = {0: "does not connect", 1: "connected once"}.get(told["dials"], "connected several times")
     refused = f", to be refused: {told['refusal']}" if told["refusal"] else ""
-    return f"no, not in {told['waited_s']:.0f} s: it runs {connected}{refused}"
+    return f"not in {trouble.patience_s:g} s: it runs and {dials}{refused}"
 
 
-def interruptions(told: Mapping[str, Any] | None) -> str:
-    """Return how often a peer interrupts itself."""
-    if told is None or told["void"]:
-        return MISSING
+def by_name(name: str) -> Trouble:
+    """Return the trouble of this name."""
+    return next(trouble for trouble in TROUBLES if trouble.name == name)
+
+
+def is_void(told: Told) -> str:
+    """Return why a stay in the kitchen says nothing about who interrupts itself; nothing where it does."""
+    if told["starved"]:
+        return f"the air stood still {told['starved']} times"
+    # Whoever broke off most of its answers itself spoke little for that very reason, which counts.
+    broke_off = 2 * told["interruptions"] > told["answered"] + told["own_turns"]
+    if told["spoken_s"] < SPOKEN * told["seconds"] and not broke_off:
+        return f"it spoke for {told['spoken_s']:.0f} of {told['seconds']:.0f} s"
+    return ""
+
+
+def interruptions(told: Told) -> str:
+    """Return how often a peer interrupted itself; whoever hardly spoke has not shown that it does not."""
     ended = "" if told["status"] is None else f"; it ended, status {told['status']}"
-    own = f", and {told['own_turns'] * 600 / told['seconds']:.0f} answers to itself" if told["own_turns"] else ""
-    doubt = " (void: see below)" if told["starved"] else ""
-    return f"{told['per_ten_minutes']:.0f}{own}{ended}{doubt}"
+    void = is_void(told)
+    if not void:
+        return f"{told['interruptions']}{ended}"
+    counted = f"{told['interruptions']}, and " if told["interruptions"] else ""
+    return f"{counted}void: {void}{ended}"
 
 
-def notes(found: Mapping[str, Any]) -> Iterator[str]:
+KITCHEN: tuple[tuple[str, Callable[[Told], str]], ...] = (
+    ("interrupts itself, times", interruptions),
+    ("answers what nobody asked, times", lambda told: str(told["own_turns"])),
+    ("questions answered", lambda told: f"{told['answered']} of {told['asked']}"),
+    ("speaks, s", lambda told: f"{told['spoken_s']:.0f}"),
+    ("microphone overruns", lambda told: str(told["overruns"])),
+)
+"""What is told of a stay in the kitchen: raw counts."""
+
+
+def notes(found: Found) -> Iterator[str]:
     """Yield what one should know about the table, a line each."""
-    about = found["machine"]
+    loads = ", ".join(f"{load:.1f} after the {part}" for part, load in found["loads"].items())
+    yield f"{origin(found)} {found['portaudio']}; load {loads}."
+    if left := [part for part in ("starts", "talk", "troubles", "kitchen") if part not in found["finished"]]:
+        yield f"**Not finished, or not run:** {', '.join(left)}."
     yield (
-        f"{found['date'][:10]}, {about['processor']}, {about['cores']} cores, Linux {about['kernel']}, "
-        f"load {about['load']:.1f} at the end; {found['rounds']} conversations with each, in turn; medians, with the "
-        f"least and the most{_numbers(found)}. To repeat it: `{found['command']}`."
+        "Peers take turns. Figures are medians, with the least and the most. n is the number of samples of each, the "
+        "least and the most of a row where they differ."
     )
-    for peer in PEERS:
-        if peer.name in found["peers"]:
-            yield f"{peer.title}: {peer.about}."
+    for peer in peers(found):
+        yield f"{peer.title}: {peer.about}."
     if any(found["troubles"].values()):
         yield (
-            "The troubles: one trial each, of a program that nobody starts anew; seconds from the end of the trouble "
-            "to the first sound of an answer, 2.2 of which are the question and the model's. The stand-in refuses to "
-            "resume what it forgot (1008), as the service does, and what it still holds open (1011), as users report."
+            f"The troubles: {found['at_once']} at a time, of programs that nobody starts anew; how many trials ended "
+            "with an answer, and the median of the seconds to its first sound, 2.2 of which are the question and the "
+            "model's. The stand-in refuses to resume what it forgot (1008), as the service does, and what it still "
+            "holds open (1011), as users report."
         )
-    if found["kitchen"]:
-        yield f"The kitchen: {found['minutes']:g} minutes each in room C of `speakerd/simulate/acoustics.py`."
-    for name, void in found["voids"].items():
-        yield f"{name}: {void}"
+    if stays := found["kitchen"]:
+        loads = " to ".join(f"{pick(told['load'] for told in stays.values()):.1f}" for pick in (min, max))
+        yield (
+            f"The kitchen: room {ROOM} of `speakerd/simulate/acoustics.py`, one peer at a time, raw counts (load "
+            f"{loads}). Who is silent is asked. Void: it spoke for less than a third of the time, and did not break "
+            "off most of its answers itself."
+        )
+    for name, voids in found["voids"].items():
+        words = re.sub(
+            r"(?<!\S)(?:/[^\s/]+)+/", "", " ".join(voids[0].split())
+        )  # directories are of this machine only
+        yield f"{name}: failed {len(voids)} times: {words[:300]}"
 
 
-def _numbers(found: Mapping[str, Any]) -> str:
-    """Return of how few samples a delay is, at least."""
-    told = [(one["n"], peer, name) for peer, named in found["figures"].items() for name, one in named.items()]
-    delays = [one for one in told if one[2].endswith("_ms")]
-    if not delays:
-        return ""
-    number, peer, name = min(delays)
-    return f"; each delay of {number} samples or more (fewest: {name} of {peer})"
-
-
-def markdown(found: Mapping[str, Any]) -> str:
-    """Return table and notes."""
-    return "\n".join([*table(found), "", *_separated(notes(found))]) + "\n"
-
-
-def _separated(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        yield f"- {line}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def markdown(found: Found) -> Iterator[str]:
+    """Yield the lines of table and notes."""
+    heading, *rows = table(found)
+    yield line(*heading)
+    yield line(*["-"] * len(heading))
+    yield from (line(*(cell.replace("|", "\\|") for cell in row)) for row in rows)
+    yield ""
+    yield from (f"- {note}" for note in notes(found))
+    yield from (f"\n![{words}](docs/{file}.svg)" for file, words in PICTURES.items())

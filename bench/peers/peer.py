@@ -19,7 +19,7 @@ class Peer:
 
     ``script`` and ``words`` follow ``python``; the script is beside this file, and its packages are those of
     ``requirements/NAME.txt``. Without a script it is speakerd itself, in the present environment. ``distribution`` is
-    the package whose version is told.
+    the package whose version is told; an example has none of its own, and is told to be ``on`` that package.
     """
 
     name: str
@@ -28,7 +28,11 @@ class Peer:
     script: str | None
     words: tuple[str, ...] = ()
     about: str = ""
-    needs_portaudio: bool = False
+    on: bool = False
+
+    def heading(self, version: str) -> str:
+        """Return how it is called where the version of its package is told as well."""
+        return f"{self.title} on {self.distribution} {version}" if self.on else f"{self.title} {version}"
 
 
 PEERS = (
@@ -46,7 +50,9 @@ PEERS = (
         "google-genai",
         "minimal.py",
         (MODEL,),
-        about="Google's microphone example, written anew, with pyalsaaudio in place of PyAudio",
+        about="what Google publishes as the Live API's example in Python, written anew from its description: "
+        "google-genai, PyAudio, four tasks, and a queue of sound that is emptied when a turn ends; it has no version",
+        on=True,
     ),
     Peer(
         "pipecat",
@@ -55,7 +61,6 @@ PEERS = (
         "through_pipecat.py",
         (MODEL,),
         about="GeminiLiveLLMService between its LocalAudioTransport (PyAudio)",
-        needs_portaudio=True,
     ),
     Peer(
         "livekit",
@@ -64,7 +69,6 @@ PEERS = (
         "through_livekit.py",
         ("console",),
         about="google.realtime.RealtimeModel in console mode (sounddevice), which brings an echo canceller",
-        needs_portaudio=True,
     ),
     Peer(
         "vision",
@@ -73,7 +77,6 @@ PEERS = (
         "through_vision.py",
         (MODEL,),
         about="gemini.Realtime with the local edge (sounddevice) in place of the service that it is made for",
-        needs_portaudio=True,
     ),
 )
 

@@ -74,8 +74,10 @@ class Scene:
 
 
 @contextlib.contextmanager
-def begun(peer: Peer, server: Server, card: SimulatedCard, directory: Path) -> Iterator[Scene]:
-    """Start a peer; give it when it is connected and listens, and has settled.
+def begun(
+    peer: Peer, server: Server, card: SimulatedCard, directory: Path, settled_s: float = SETTLED_S
+) -> Iterator[Scene]:
+    """Start a peer; give it when it is connected and listens, and has settled for so long.
 
     Raises:
         SpeakerdError: it ended, or did not get there in time; the text holds its last words.
@@ -90,7 +92,7 @@ def begun(peer: Peer, server: Server, card: SimulatedCard, directory: Path) -> I
             return next((event.time for event in card.timeline("mic") if event.kind == "start"), None)
 
         listens = child.wait_for("its microphone", listening, READY_S)
-        child.sleep_until(time.monotonic() + SETTLED_S)
+        child.sleep_until(time.monotonic() + settled_s)
         if server.first("close"):
             raise SpeakerdError(f"{peer.name} was not left connected: {server.first('close')}\n{child.said[-2000:]}")
         yield Scene(peer, child, server, card, max(connected, listens) - child.started)

@@ -20,6 +20,9 @@ from speakerd.simulate.levels import as_sound
 
 Values = dict[str, list[float]]
 
+AFTER_START_S = 0.3
+"""A peer that is only started is looked at for so long: one that is thrown out at once was not ready."""
+
 
 @dataclass(slots=True)
 class Talk:
@@ -34,7 +37,7 @@ def start(peer: Peer, directory: Path) -> Talk:
     with (
         Server(directory / "live", script()) as server,
         _card(directory) as card,
-        begun(peer, server, card, directory / "peer") as scene,
+        begun(peer, server, card, directory / "peer", AFTER_START_S) as scene,
     ):
         return Talk({"start_to_ready_s": [scene.ready_s]})
 

@@ -34,7 +34,7 @@ class Trouble:
     """One way in which a connection ends.
 
     ``do`` is for the stand-in, one thing after the other. ``lasts_s`` is how long nobody could answer, and time is
-    counted from then on; it is asked for ``patience_s`` after that.
+    counted from then on; it is asked for ``patience_s`` after that. ``since`` says so in the table.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Trouble:
     do: tuple[dict[str, Any], ...]
     lasts_s: float = 0.0
     patience_s: float = 30.0
+    since: str = "its end"
 
 
 TROUBLES = (
@@ -55,6 +56,7 @@ TROUBLES = (
         "a line that is dead for 60 s and looks alive",
         ({"stop_reading": 60}, {"freeze": 60}),
         patience_s=75,
+        since="its beginning",
     ),
     Trouble("stale-handle", "TCP reset, and the session is forgotten", ({"forget_handles": True}, {"reset": True})),
 )
@@ -62,19 +64,19 @@ TROUBLES = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """What came of one ``trouble``, by its name.
 
     ``again_s``: from the end of the trouble to the first sound of an answer; None: there was none. ``dials`` is how
     often it connected after the trouble began; dials that were refused at the door are not seen. ``status`` is how
     its process ended, if it did. ``refusal`` is how the service closed the last of those connections, if it did.
     """
 
+    trouble: str
     again_s: float | None
     waited_s: float
     dials: int
     status: int | None
     refusal: str = ""
-    void: str = ""
 
 
 def endure(peer: Peer, trouble: Trouble, directory: Path) -> Outcome:
@@ -120,8 +122,9 @@ def _endured(scene: Scene, trouble: Trouble, asked: bytes) -> Outcome:
         again = _is_answered(scene, asked, since)
     ended = time.monotonic()
     return Outcome(
-        None if again is None else again - since,
-        ended - since,
+        trouble.name,
+        None if again is None else round(again - since, 2),
+        round(ended - since, 2),
         len(scene.server.all("open", began)),
         scene.child.status,
         refusal(scene.server.events, began),

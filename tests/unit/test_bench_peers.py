@@ -1,23 +1,33 @@
 """The comparison with other programs: from tapes to figures, and from figures to a table that hides nothing."""
 
-import json
+import multiprocessing
+import os
 import re
+import subprocess
+import sys
+import time
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soxr
 
-from bench import tables
 from bench.child import Child
 from bench.peers import environments, family, figures, outcome
+from bench.peers.__main__ import Comparison, Part, arguments_of, parts_of
 from bench.peers.figures import RATE, Samples, Tape
-from bench.peers.kitchen import Stay, unasked
+from bench.peers.kitchen import Stay, matched, spoken_s, unasked
 from bench.peers.peer import PEERS, Peer, command
 from bench.peers.scene import Scene
 from bench.peers.server import Server
+from bench.peers.talk import Talk
 from bench.peers.trouble import TROUBLES, Outcome, refusal
+from bench.peers.work import Failure, Task, perform
+from bench.results import about, load
+from bench.results import command as command_of
 from bench.sound import Sound, Start
 from speakerd.errors import SpeakerdError
 from speakerd.simulate.card import SimulatedCard
@@ -194,84 +204,209 @@ def test_a_refusal_is_that_of_a_later_connection() -> None:
     assert refusal([reset, dial], 1.5) == ""
 
 
-def test_a_kitchen_whose_air_stood_still_is_not_trusted() -> None:
-    """A machine that is too slow makes any canceller fail."""
-    told = outcome.as_told(Stay(300.0, 1, 10, 0, 3, None))
-    assert outcome.interruptions(told) == "20 (void: see below)"
-
-
-def found(again: float | None = 2.34, *, status: int | None = None, void: str = "") -> dict[str, object]:
-    """Return what a run of two peers wrote."""
-    counts = {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}}
-    samples = {"speakerd": {"pss_mib": [61.0, 63.0]}, "minimal": {"pss_mib": [47.0]}}
-    bad = Outcome(again, 45.2, 1, status, "1008 not found", void)
-    about = {
-        "peers": ["speakerd", "minimal"],
-        "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
-        "rounds": 1,
-        "minutes": 5.0,
-        "voids": {"minimal, TCP reset": "it fell over"} if void else {},
-        "command": "python -m bench.peers",
-    }
-    troubles = {"speakerd": {"reset": Outcome(1.0, 1.0, 1, None)}, "minimal": {"reset": bad}}
-    stays = {"speakerd": Stay(300.0, 5, 0, 0, 0, None), "minimal": Stay(300.0, 1, 120, 100, 0, None)}
-    told: dict[str, object] = json.loads(json.dumps(outcome.as_json(samples, counts, troubles, stays, about)))
-    return told
-
-
-def test_the_table_shows_losses_too() -> None:
-    """Medians stand with the least and the most, whoever is ahead."""
-    lines = list(outcome.table(found()))
-    assert lines[0] == "|  | speakerd 0.1.0 | minimal example 3.4.0 |"
-    assert "| memory (PSS), MiB | 62 (61 to 63) | 47 |" in lines
-    assert "| TCP reset: answers again | yes, 1.0 s | yes, 2.3 s |" in lines
-    assert "| questions answered | 5 of 6 | not measured: see below |" in lines
-    assert "| microphone overruns, in a conversation | 1.5 | not measured: see below |" in lines
-    assert lines[-1].endswith("| 0 | 240, and 200 answers to itself |")
+STAY = asdict(Stay(180.0, 3, 3, 0, 0, 150.0, 0, 0, 0.5, None))
 
 
 @pytest.mark.parametrize(
-    ("outcome_of", "words"),
+    ("told", "words"),
     [
-        ({"again": None}, "no, not in 45 s: it runs and connected once, to be refused: 1008 not found"),
-        ({"again": None, "status": 1}, "no: it ended, status 1"),
-        ({"again": None, "void": "it fell over"}, "not measured: see below"),
+        ({}, "0"),
+        ({"interruptions": 7}, "7"),
+        ({"status": 1}, "0; it ended, status 1"),
+        ({"starved": 3}, "void: the air stood still 3 times"),
+        ({"spoken_s": 3.0}, "void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 3.0, "asked": 9, "answered": 0}, "void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 3.0, "interruptions": 1}, "1, and void: it spoke for 3 of 180 s"),
+        ({"spoken_s": 30.0, "interruptions": 60, "own_turns": 60}, "60"),
     ],
 )
-def test_what_a_peer_cannot_do_is_said_in_words(outcome_of: dict[str, object], words: str) -> None:
-    """An empty cell would hide it."""
-    told = found(**outcome_of)  # type: ignore[arg-type]  # one row of the table above
-    assert words in "\n".join(outcome.table(told))
-    if "void" in outcome_of:
-        assert "- minimal, TCP reset: it fell over" in outcome.markdown(told)
+def test_whoever_hardly_speaks_has_not_shown_that_it_does_not_interrupt_itself(
+    told: dict[str, object], words: str
+) -> None:
+    """A mute program does not win, a machine that is too slow makes any canceller fail, and counts are raw."""
+    assert outcome.interruptions(STAY | told) == words
 
 
-def test_the_readme_gets_the_table_between_its_marks(tmp_path: Path) -> None:
-    """All else stays; a second time changes nothing; a README without marks is left alone, and said so."""
-    readme, results = tmp_path / "README.md", tmp_path / "peers.json"
-    readme.write_text(f"before\n{tables.BEGIN}\na table of last year\n{tables.END}\nafter\n")
-    results.write_text(json.dumps(found()))
-    tables.write(readme, results)
-    once = readme.read_text()
-    assert "last year" not in once
-    assert once.startswith("before\n")
-    assert once.endswith(f"{tables.END}\nafter\n")
-    assert "| TCP reset: answers again |" in once
-    tables.write(readme, results)
-    assert readme.read_text() == once
-    readme.write_text("nothing\n")
-    with pytest.raises(SpeakerdError, match="peers"):
-        tables.write(readme, results)
+def test_a_turn_answers_one_question_at_most() -> None:
+    """One that comes too soon, too late, or second, is the program's own."""
+    asked = [10.0, 12.0, 40.0, 70.0, 100.0]
+    turns = [11.0, 14.6, 49.9, 73.5, 74.0]
+    assert matched(asked, turns, question_s=2.5) == 2
+
+
+def test_speech_is_counted_where_it_is_to_be_heard() -> None:
+    """In tenths of a second, and silence is none."""
+    played = tape(np.concatenate((quiet(2), VOICE[:RATE], quiet(2))))
+    assert spoken_s(played, 100.0, 105.0) == pytest.approx(1.0, abs=0.15)
+    assert spoken_s(played, 103.5, 105.0) == 0
+
+
+def found(again: float | None = 2.34, *, status: int | None = None) -> dict[str, Any]:
+    """Return what a run of two peers wrote."""
+    bad = asdict(Outcome("reset", again, 45.2, 1, status, "1008 not found"))
+    good = asdict(Outcome("reset", 1.0, 1.0, 1, None))
+    return {
+        **about("bench.peers", "bench-peers"),
+        "portaudio": "PortAudio V19",
+        "finished": ["starts", "talk", "troubles", "kitchen"],
+        "peers": ["speakerd", "minimal"],
+        "versions": {"speakerd": "0.1.0", "minimal": "3.4.0"},
+        "minutes": 3.0,
+        "at_once": 4,
+        "loads": {"talk": 0.5},
+        "samples": {
+            "speakerd": {"pss_mib": [61.0, 63.0], "reply_to_sound_ms": [12.0, 13.0, 14.0]},
+            "minimal": {"pss_mib": [47.0], "reply_to_sound_ms": [2.0, 3.0]},
+        },
+        "counts": {"speakerd": {"answers": 5, "questions": 6, "microphone overruns": 3, "conversations": 2}},
+        "troubles": {"speakerd": {"reset": [good] * 3}, "minimal": {"reset": [good, bad, bad]}},
+        "kitchen": {"speakerd": STAY, "minimal": STAY | {"interruptions": 72, "own_turns": 60}},
+        "voids": {"minimal, TCP reset": ["/home/me/bin/python fell over\nand out"]},
+    }
+
+
+def test_the_table_shows_losses_too() -> None:
+    """Medians stand with the least and the most, and with their number, whoever is ahead."""
+    rows = list(outcome.table(found()))
+    assert rows[0] == ["", "speakerd 0.1.0", "minimal example on google-genai 3.4.0"]
+    assert ["memory (PSS), MiB (n = 1 to 2)", "62 (61 to 63)", "47"] in rows
+    again = "TCP reset: answers again, from its end (n = 3)"
+    assert [again, "3 of 3, 1.0 s", "3 of 3, 2.3 s"] in rows
+    assert ["questions answered (n = 2)", "5 of 6", "not measured"] in rows
+    assert ["microphone overruns in all conversations (n = 2)", "3", "not measured"] in rows
+    assert ["3 minutes in the kitchen: interrupts itself, times (n = 1)", "0", "72"] in rows
+    assert ["3 minutes in the kitchen: speaks, s (n = 1)", "150", "150"] in rows
+    assert "- minimal, TCP reset: failed 1 times: python fell over and out" in outcome.markdown(found())
+
+
+@pytest.mark.parametrize(
+    ("again", "status", "words"),
+    [
+        (None, None, "1 of 3, 1.0 s; not in 30 s: it runs and connected once, to be refused: 1008 not found"),
+        (None, 1, "1 of 3, 1.0 s; it ended, status 1"),
+    ],
+)
+def test_what_a_peer_cannot_do_is_said_in_words(again: float | None, status: int | None, words: str) -> None:
+    """An empty cell would hide it, and so would the trials in which it could."""
+    assert words in [row[-1] for row in outcome.table(found(again, status=status))]
+
+
+def test_a_run_that_was_cut_short_says_so() -> None:
+    """What there is stands in the table; what there is not is named."""
+    short = found() | {"finished": ["starts", "talk"], "kitchen": {}}
+    assert "- **Not finished, or not run:** troubles, kitchen." in outcome.markdown(short)
+    assert not any("kitchen" in row[0] for row in outcome.table(short))
+
+
+def sleeps(_: Path) -> None:
+    time.sleep(600)
+
+
+def falls(_: Path) -> None:
+    os._exit(3)
+
+
+def refuses(_: Path) -> None:
+    raise SpeakerdError("it does not want to")
+
+
+def writes(place: Path) -> bool:
+    place.mkdir()
+    (place / "tape").write_bytes(bytes(9))
+    return True
+
+
+def test_a_scene_that_goes_wrong_takes_no_other_along(tmp_path: Path) -> None:
+    """One that hangs, one whose process is lost and one that fails are told; nothing is left."""
+    works = [sleeps, falls, refuses, writes]
+    tasks = [Task(PEERS[0], work.__name__, work, tmp_path / work.__name__, 1.0, 8.0) for work in works]
+    came = {task.title: what for task, what in perform(tasks, at_once=2)}
+    assert came == {
+        "sleeps": Failure("it did not end within 8 s"),
+        "falls": Failure("its process ended with status 3"),
+        "refuses": Failure("it does not want to"),
+        "writes": True,
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert multiprocessing.active_children() == []
+
+
+def test_whoever_stops_asking_ends_what_runs(tmp_path: Path) -> None:
+    """Ctrl-C leaves no program behind."""
+    tasks = [Task(PEERS[0], work.__name__, work, tmp_path / "place", 1.0, 600.0) for work in (sleeps, refuses)]
+    with closing(perform(tasks, at_once=2)) as scenes:
+        assert next(scenes)[0].title == "refuses"
+    assert multiprocessing.active_children() == []
+
+
+def test_every_scene_is_in_the_file_as_soon_as_it_is_over(tmp_path: Path) -> None:
+    """A run that is cut short has lost nothing that was finished."""
+    file = tmp_path / "peers.json"
+    tasks = [Task(PEERS[0], work.__name__, work, tmp_path / "place", 1.0, 30.0) for work in (talked, refuses)]
+    Comparison(file, {}).run({"talk": Part(tasks, at_once=1)})
+    kept = load(file)
+    assert kept["samples"]["speakerd"]["reply_to_sound_ms"] == [12.3]
+    assert kept["voids"] == {"speakerd, refuses": ["it does not want to"]}
+    assert kept["finished"] == ["talk"]
+    assert '\n   "reply_to_sound_ms": [12.3]\n' in file.read_text()
+
+
+def talked(_: Path) -> Talk:
+    return Talk({"reply_to_sound_ms": [12.345]}, {"questions": 1})
+
+
+@pytest.mark.parametrize("words", [["--only", "foo"], ["--parts", "talk,foo"], ["--starts", "0"]])
+def test_a_mistake_in_a_word_is_told_with_what_is_right(words: list[str]) -> None:
+    """No traceback; and nothing is measured."""
+    done = subprocess.run([sys.executable, "-m", "bench.peers", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert re.search("'foo'; there are: |0 is not a number of at least one", done.stderr)
+
+
+def test_one_run_does_everything_within_an_hour(tmp_path: Path) -> None:
+    """Thirty samples of each delay, more starts than that, three trials of each trouble; what is timed is alone."""
+    arguments = arguments_of([])
+    parts = parts_of(arguments, tmp_path)
+    assert arguments.starts + arguments.rounds > 30
+    assert arguments.rounds * (arguments.questions - 1) >= 33  # the first question breaks into no answer
+    assert len(parts["troubles"].tasks) == 3 * len(TROUBLES) * len(PEERS)
+    assert [parts[name].at_once for name in ("starts", "talk", "kitchen")] == [1, 1, 1]
+    assert [task.peer for task in parts["starts"].tasks[: len(PEERS)]] == list(PEERS)
+    assert sum(part.seconds for part in parts.values()) <= 3600
+    assert all(task.deadline_s > task.seconds for part in parts.values() for task in part.tasks)
+    places = [task.place for part in parts.values() for task in part.tasks]
+    assert len(set(places)) == len(places)
+
+
+def test_the_command_of_a_run_is_the_one_that_was_given() -> None:
+    """Without words it is make's; with words it is what was typed."""
+    assert command_of("bench.peers", "bench-peers", []) == "make bench-peers"
+    assert command_of("bench.room", "bench-room", ["--rooms", "A B"]) == "python -m bench.room --rooms 'A B'"
 
 
 @pytest.mark.parametrize("peer", [peer for peer in PEERS if peer.script], ids=lambda peer: peer.name)
 def test_a_peer_has_its_packages_pinned(peer: Peer) -> None:
     """Every package has one version and its hashes, and no file names a host."""
     text = environments.requirements(peer).read_text()
-    pins = re.findall(r"^([a-z0-9._-]+)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    pins = re.findall(r"^([a-z0-9._-]+)==\S+(?: ;.*)? \\\n    --hash=sha256:", text, re.MULTILINE)
     assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 10
     assert "://" not in text
     assert peer.distribution in pins
+    wanted = re.findall(r"^[a-z-]+", environments.requirements(peer).with_suffix(".in").read_text(), re.MULTILINE)
+    assert peer.distribution in wanted
+    assert set(wanted) <= set(pins)
+
+
+def test_what_builds_a_peers_packages_is_part_of_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment that other tools have built is not taken for this one."""
+    before = environments.place(PEERS[1])
+    other = tmp_path / "build.txt"
+    other.write_text("setuptools==1\n")
+    monkeypatch.setattr(environments, "BUILD", other)
+    assert environments.place(PEERS[1]) != before
 
 
 def test_speakerd_runs_as_it_is_delivered(tmp_path: Path) -> None:
