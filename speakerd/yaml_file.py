@@ -22,6 +22,8 @@ LONGEST_FILE = 65536  # bytes
 DEEPEST = 16  # mappings and lists in one another; the time that PyYAML takes grows with the square of it
 MOST_VALUES = 1000
 
+TOO_DEEP = f"more than {DEEPEST} levels; settings are not that deep"
+
 LOOKS_LIKE_A_KEY = re.compile(r"AIza[\w-]*|AQ\.[\w-]{16,}|auth_tokens/\S*")
 """Google's API keys, old and new, and the ephemeral tokens of the Live API."""
 
@@ -157,20 +159,29 @@ def _failed(place: Place, text: str) -> Document:
 class _RefusedError(yaml.YAMLError):
     """YAML that settings have no use for."""
 
-    def __init__(self, text: str, event: yaml.Event) -> None:
+    def __init__(self, text: str, event: yaml.Event | yaml.Token) -> None:
         super().__init__(text)
         self.line = _line(event)
 
 
-def _line(event: yaml.Event) -> int:
+def _line(event: yaml.Event | yaml.Token) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
+
+
+class _Loader(yaml.SafeLoader):
+    """Looks no deeper than there are settings; else it would read on for a line before anybody could say so."""
+
+    def fetch_flow_collection_start(self, kind: type[yaml.Token]) -> None:
+        if self.flow_level > DEEPEST:
+            raise _RefusedError(TOO_DEEP, yaml.Token(self.get_mark(), self.get_mark()))
+        super().fetch_flow_collection_start(kind)
 
 
 class _Builder:
     """Builds a document out of PyYAML's events, which come one by one, whatever the file holds."""
 
     def __init__(self, text: str, document: Document) -> None:
-        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
         self._document = document
         self._values = 0
 
@@ -202,7 +213,7 @@ class _Builder:
         if self._values > MOST_VALUES:
             raise _RefusedError(f"more than {MOST_VALUES} values; settings are not that many", event)
         if len(where) > DEEPEST:
-            raise _RefusedError(f"more than {DEEPEST} levels; settings are not that deep", event)
+            raise _RefusedError(TOO_DEEP, event)
         match event:
             case yaml.MappingStartEvent():
                 _refuse_extras(event)

@@ -16,6 +16,8 @@ from tests.image.card import Card
 PATIENCE_S = 600.0
 """How long a boot may take, or a command, on a busy machine without KVM; nothing is judged by it."""
 
+UP = b"the shell is up"
+
 NET = "user,id=net"
 
 
@@ -76,6 +78,7 @@ class Machine:
         self.console = console
         self.began = time.monotonic()
         self._process = process
+        self._is_up = False
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -108,6 +111,7 @@ class Machine:
 
     async def tried(self, command: str, *, timeout: float = PATIENCE_S) -> tuple[int, str]:
         """Run a command, which may fail; return its exit status and what it prints."""
+        await self._until_up()
         mark = uuid.uuid4().hex
         self._writer.write(f"( {command}\n) </dev/null 2>&1; printf '\\n%s|%s|\\n' {mark} $?\n".encode())
         output = b""
@@ -118,6 +122,13 @@ class Machine:
                     raise ConnectionError("the machine has ended")
                 output += octets
         return int(ended[1]), output[: ended.start()].decode(errors="replace").replace("\r\n", "\n").strip()
+
+    async def _until_up(self) -> None:
+        """Wait for the shell: what is told to a serial line that nobody has opened yet is lost."""
+        if not self._is_up:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._reader.readuntil(UP)
+            self._is_up = True
 
     async def lines(self, command: str) -> AsyncIterator[str]:
         """Run a command that does not come to an end; yield its lines as they come."""
@@ -156,7 +167,7 @@ def _command(board: Board, card: Card, directory: Path, console: Path) -> list[s
 
 def _credential(board: Board) -> str:
     """Return the word that gives the booted system one more unit; systemd has known it since version 256."""
-    start = f"{board.prepare}exec bash --norc <>{board.shell} >&0 2>&1"
+    start = f"{board.prepare}echo {UP.decode()} >{board.shell}; exec bash --norc <>{board.shell} >&0 2>&1"
     unit = f"""[Unit]
 DefaultDependencies=no
 [Service]
