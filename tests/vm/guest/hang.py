@@ -4,12 +4,22 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 """From linux/ptrace.h."""
 
 WALL = 0x40000000
 """Wait for threads of every kind (waitpid(2))."""
+
+
+IN_DRIVER = {"7", "16", "271"}
+"""poll, ioctl and ppoll on x86-64 (asm/unistd_64.h): alsa-lib waits for a card in these."""
+
+
+def in_driver(thread: int) -> bool:
+    """Say whether a thread waits for a driver just now (proc_pid_syscall(5))."""
+    return Path(f"/proc/{thread}/syscall").read_text().split()[0] in IN_DRIVER
 
 
 @contextlib.contextmanager
