@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from speakerd.host.card import KEY, REPORT
-from speakerd.provision import preseed
+from speakerd.provision import hat, preseed
 from speakerd.provision.boot import Boot
 from speakerd.provision.provision import SETTINGS
 from speakerd.settings import load
@@ -49,7 +49,18 @@ def test_the_examples_are_not_taken_for_the_files() -> None:
     assert boot.slips((SETTINGS, KEY, preseed.NAME)) == {}
 
 
-@pytest.mark.parametrize("file", sorted(FILES.iterdir()), ids=lambda file: file.name)
+def test_the_firmware_reads_a_file_that_says_nothing_yet() -> None:
+    """It is as the speaker writes it for a board without lines, so that the first start changes nothing."""
+    assert (FILES / hat.NAME).read_text() == f"{hat.HEAD}\n"
+    for base in ("debian", "rpios/image"):
+        lines = (FILES.parent / base / "config.txt").read_text().splitlines()
+        assert lines[-1] == f"include {hat.NAME}"
+
+
+TO_READ = sorted(file for file in FILES.iterdir() if file.name != hat.NAME)
+
+
+@pytest.mark.parametrize("file", TO_READ, ids=lambda file: file.name)
 def test_every_computer_shows_them(file: Path) -> None:
     """ASCII, with the ends of lines that Windows needs, in 80 columns."""
     content = file.read_bytes()

@@ -136,7 +136,7 @@ async def each_hang_is_ended(kitchen: Kitchen) -> str:
             await kitchen.room.say(QUESTION.read_bytes())
             await kitchen.journal.until(30, after=seen, state="speaking")
         thread = pid if part == "loop" else kitchen.thread_of(part)
-        while part == "loudspeaker" and not in_driver(thread):
+        while part == "loudspeaker" and not in_driver(thread):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.001)  # it is there for some milliseconds at a time
         began = time.monotonic()
         with hung(thread):
