@@ -29,7 +29,7 @@ def main() -> int:
         "--only", default="", metavar="NAME,…", help="play scenes that have one of these in their names"
     )
     parser.add_argument("--output", type=Path, default=Path("vm-out"), metavar="DIR", help="where everything goes")
-    parser.add_argument("--limit", type=float, default=2700, metavar="S", help="end the guest after so many seconds")
+    parser.add_argument("--limit", type=float, default=4800, metavar="S", help="end the guest after so many seconds")
     parser.add_argument("--package", type=Path, metavar="FILE", help="install this one, instead of one built for it")
     parser.add_argument("--cuts", type=int, default=5, metavar="N", help="let the power fail so often")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="at these moments")

@@ -12,8 +12,9 @@ from tests.vm.machine import BOOTS, Console, Cut, Machine, PanicError
 KINDS = ("press", "boot", "turn")
 """When the power fails: soon after a press, while it starts, while a question is asked or answered."""
 
-WITHIN_S = {"press": 1.5, "turn": 8.0}
-"""The latest moment after the press, or the beginning of the question."""
+WITHIN_S = {"press": 6.0, "turn": 40.0}
+"""The latest moment after the press, or the beginning of the question: the guest takes several times as long as its
+own clock says."""
 
 WITHIN_BOOTS = 1.5
 """The latest moment after the power came, in times of what it took from there to the stand-in: that depends on the
