@@ -2,12 +2,13 @@
 
 The format is that of Imager 2 (generateRpiPreseedToml in src/customization_generator.cpp of
 https://github.com/raspberrypi/rpi-imager) and of schema/rpi-preseed.schema in
-https://github.com/raspberrypi/rpi-preseed, whose keys are all taken or left alone: sections that speakerd has no use
-for are told, so that nobody waits for what does not come.
+https://github.com/raspberrypi/rpi-preseed, whose keys are all taken or left alone: what speakerd has no use
+for is told, so that nobody waits for what does not come.
 """
 
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -115,7 +116,7 @@ class Preseed(_Section):
     locale: Locale = Locale()
     speakerd: Card = Card()
     unused: list[str] = []
-    """Sections that speakerd does nothing with."""
+    """What speakerd does nothing with: `[section]`, or `section.name`."""
 
     @model_validator(mode="after")
     def _somebody_can_log_in(self) -> "Preseed":
@@ -136,12 +137,25 @@ def parse(text: str) -> Preseed:
         told: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{error}; a text goes between quotation marks") from None
-    unused = sorted(set(told) - set(Preseed.model_fields) - {"config_version"})
     try:
-        return Preseed.model_validate(told | {"unused": unused})
+        return Preseed.model_validate(told | {"unused": list(_unused(told))})
     except ValidationError as error:
         found = [_words(text, one) for one in error.errors(include_input=False, include_url=False)]
         raise ValueError("\n".join(found)) from None
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    "system": System, "user": User, "ssh": Ssh, "wlan": Wlan, "locale": Locale, "speakerd": Card,
+}  # fmt: skip
+
+
+def _unused(told: dict[str, Any]) -> Iterator[str]:
+    """Yield what nobody reads, as it is written in the file: sections, and names in those that are read."""
+    for section, content in told.items():
+        if section in SECTIONS and isinstance(content, dict):
+            yield from (f"{section}.{key}" for key in content if key not in SECTIONS[section].model_fields)
+        elif section != "config_version" and section not in SECTIONS:
+            yield f"[{section}]"
 
 
 EXPECTED = {

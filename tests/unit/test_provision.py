@@ -33,6 +33,7 @@ groups = ["sudo", "video"]
 [ssh]
 enabled = true
 password_authentication = false
+ssh_import_id = ["gh:anna"]
 authorized_keys = [
   "ssh-ed25519 AAAA anna@laptop",
 ]
@@ -45,6 +46,7 @@ hidden = true
 country = "de"
 
 [locale]
+lang = "de_DE.UTF-8"
 keymap = "de"
 timezone = "Europe/Berlin"
 
@@ -119,6 +121,8 @@ def test_what_imager_asks_for_is_done(card: Card) -> None:
     assert ["usermod", "--append", "--groups", "sudo", "anna"] in [command for command, _ in card.ran]
     assert not any("video" in command for command, _ in card.ran)  # a group that is not there
     assert "[connect] is nothing that this speaker knows" in taken.done
+    assert "locale.lang is nothing that this speaker knows" in taken.done
+    assert "ssh.ssh_import_id is nothing that this speaker knows" in taken.done
 
 
 def test_no_secret_is_in_an_argument_or_in_the_report(card: Card) -> None:
