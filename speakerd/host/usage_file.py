@@ -107,6 +107,8 @@ class UsageFile:
             with self._lock:
                 with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                     json.dump(asdict(self._day), file)
+                    file.flush()
+                    os.fsync(file.fileno())  # or a power cut may leave a name with nothing behind it
                 unfinished.replace(self._file)
         except OSError as error:
             if not self._fails:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,6 +54,20 @@ async def test_the_disk_is_written_once_a_minute(tmp_path: Path) -> None:
             usage.add(1, 1, 0.1)
             await asyncio.sleep(0.02)
         assert (tmp_path / "usage.json").stat().st_ino == written
+
+
+async def test_a_power_cut_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the file is on the disk before the file has its name."""
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(
+        usage_file.os,
+        "fsync",
+        lambda file: synced.append((os.fstat(file).st_size, (tmp_path / "usage.json").exists())),
+    )
+    async with kept(tmp_path) as usage:
+        usage.add(100, 10, 0.5)
+        await until_there(tmp_path / "usage.json")
+    assert synced == [((tmp_path / "usage.json").stat().st_size, False)]
 
 
 def test_a_new_day_begins_at_nothing(tmp_path: Path) -> None:
