@@ -59,11 +59,8 @@ async def test_the_disk_is_written_once_a_minute(tmp_path: Path) -> None:
 async def test_a_power_cut_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in the file is on the disk before the file has its name."""
     synced: list[tuple[int, bool]] = []
-    monkeypatch.setattr(
-        usage_file.os,
-        "fsync",
-        lambda file: synced.append((os.fstat(file).st_size, (tmp_path / "usage.json").exists())),
-    )
+    name = tmp_path / "usage.json"
+    monkeypatch.setattr("os.fsync", lambda file: synced.append((os.fstat(file).st_size, name.exists())))
     async with kept(tmp_path) as usage:
         usage.add(100, 10, 0.5)
         await until_there(tmp_path / "usage.json")
