@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
@@ -23,8 +23,10 @@ def in_driver(thread: int) -> bool:
 
 
 @contextlib.contextmanager
-def hung(thread: int) -> Iterator[None]:
+def hung(thread: int) -> Iterator[Callable[[], None]]:
     """Hold a thread for as long as the block runs; the end of its process sets it free.
+
+    Yields what is to be called meanwhile: a held thread that has died keeps its process until somebody looks.
 
     Raises:
         OSError: it cannot be held.
@@ -32,8 +34,13 @@ def hung(thread: int) -> Iterator[None]:
     _ptrace(PTRACE_SEIZE, thread)
     _ptrace(PTRACE_INTERRUPT, thread)
     os.waitpid(thread, WALL)
+
+    def look() -> None:
+        with contextlib.suppress(ChildProcessError):  # it is gone
+            os.waitpid(thread, WALL | os.WNOHANG)
+
     try:
-        yield
+        yield look
     finally:
         with contextlib.suppress(OSError):  # it is gone, as it should be
             _ptrace(PTRACE_DETACH, thread)
