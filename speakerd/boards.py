@@ -1,6 +1,7 @@
 """Boards: the settings that a piece of hardware brings with it, read by its name.
 
-A board is a settings file like the owner's, and its first line is a comment that says what it is for.
+A board is a settings file like the owner's, and its first line is a comment that says what it is for. What the
+firmware of a Raspberry Pi must know of it stands in comments, too, each a line of config.txt: ``# config.txt: …``.
 """
 
 import difflib
@@ -21,6 +22,8 @@ NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 """The names that a board can have; its file has .yaml added."""
 
 _SETTING: Where = ("panel", "board")
+
+_FIRMWARE = re.compile(r"^# config\.txt: (\S+)$", re.MULTILINE)
 
 
 def boards(own: Path = OWN) -> list[tuple[str, str]]:
@@ -53,6 +56,17 @@ def read_board(settings: Document, own: Path) -> Document:
         text = "panel.board: a board cannot name a board; remove it"
         board.problems.append(Problem(board.place(_SETTING), text))
     return board
+
+
+def firmware_lines(name: str, own: Path = OWN) -> list[str]:
+    """Return what the firmware must know of a board, as lines of config.txt; none for a board that is not known.
+
+    Raises:
+        SettingsError: the directory ``own`` is there, but cannot be read.
+        OSError: the board's file cannot be read.
+    """
+    file = _files(own).get(name)
+    return _FIRMWARE.findall(file.read_text(encoding="utf-8-sig", errors="replace")) if file else []
 
 
 def contradictions_with(board: Document, own: Document, model: type[BaseModel]) -> list[Problem]:

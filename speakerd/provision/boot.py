@@ -5,7 +5,7 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from speakerd.host.card import REPORT
 
@@ -74,6 +74,35 @@ class Boot:
             return raw.decode("utf-8").replace("\r\n", "\n")
         except UnicodeDecodeError:
             return raw.decode("cp1252", "replace").replace("\r\n", "\n")
+
+    def holds(self, name: PurePosixPath) -> bool:
+        """Whether there is a file of this very name."""
+        return (self._directory / name).is_file()
+
+    def text(self, name: str) -> str:
+        """Return what the file of this very name says, as `read` does; nothing where there is none."""
+        file = self._directory / name
+        return self.read(file) if file.exists() else ""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole, or leave that of before.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        file = self._directory / name
+        unfinished = file.with_name(f".{name}.new")
+        with self._writable():
+            try:
+                with unfinished.open("wb") as opened:
+                    opened.write(content)
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                unfinished.replace(file)
+            finally:
+                with contextlib.suppress(OSError):  # nobody reads it, and the next write takes its place
+                    unfinished.unlink(missing_ok=True)
+            self._settle()
 
     def wipe(self, file: Path) -> None:
         """Overwrite a file with nothing that could be read, and remove it; a flash card may still keep a copy inside.

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from speakerd.boards import firmware_lines
 from speakerd.errors import SettingsError, SpeakerdError
 from speakerd.host import card
 from speakerd.host.card import KEY
 from speakerd.live.key import clean_key
-from speakerd.provision import preseed
+from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
 from speakerd.set_up.store import Store
@@ -31,6 +32,8 @@ DROP_IN = "40-card.yaml"
 ELSEWHERE = "give it as the credential gemini-api-key or in the variable GEMINI_API_KEY"
 """What speakerd.mistakes says of a key among the settings, to somebody who has a shell."""
 
+RESTART = ["systemctl", "--no-block", "reboot"]
+
 STEP_S = 60
 """How long a program of the system may take."""
 
@@ -41,6 +44,8 @@ class Taken:
 
     done: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    needs_restart: bool = False
+    """Whether something was written just now that the firmware reads, and so counts from the next start."""
 
     def __str__(self) -> str:
         """Return the report, without its head."""
@@ -74,6 +79,7 @@ class Provision:
                 self._take(files, take)
         for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
             self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
+        self._tell_firmware()
         return self._taken
 
     @property
@@ -151,6 +157,22 @@ class Provision:
             except SettingsError as error:
                 raise SettingsError([_told(problem, tried, drop_ins) for problem in error.problems]) from None
 
+    def _tell_firmware(self) -> None:
+        """Let the firmware know the board that the settings in force name."""
+        try:
+            board = load(self._file).panel.board
+            lines = firmware_lines(board, self._file.with_name("boards")) if board else []
+        except SettingsError:
+            return  # the speaker itself tells what is wrong with them; until then all stays as it is
+        try:
+            done = hat.tell(self._boot, board, lines)
+        except (OSError, ValueError) as error:
+            self._taken.mistakes.append(f"panel.board: {error}")
+            return
+        if done is not None:
+            self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
+            self._taken.needs_restart = True
+
     def _take_key(self, file: Path, text: str) -> bool:
         key = clean_key(text, file.name)
         why = Store(self._file, self._root / "etc").keep_key(key)
@@ -184,13 +206,29 @@ def main() -> int:
     taken = provision.take_in()
     if provision.lacks_key:
         taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+    directory = Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY))
     leave(boot, taken)
-    tell_speaker(taken.mistakes, Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY)))
+    tell_speaker(taken.mistakes, directory)
     for text in taken.done:
-        print(text)
+        print(text, flush=True)
+    if taken.needs_restart and (mistake := restart(run)):
+        taken.mistakes.append(mistake)
+        leave(boot, taken)
+        tell_speaker(taken.mistakes, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
     return int(bool(taken.mistakes))
+
+
+def restart(run: Run) -> str | None:
+    """Ask for one more start; return what the owner must do where that fails."""
+    try:
+        run(RESTART, "")
+    except OSError as error:
+        return (
+            f"{hat.FILE}: it counts from the next start; switch the speaker off and on, for it cannot itself: {error}"
+        )
+    return None
 
 
 def leave(boot: Boot, taken: Taken) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from speakerd.host.card import KEY, REPORT
-from speakerd.provision import preseed
+from speakerd.provision import hat, preseed
 from speakerd.provision.boot import Boot
 from speakerd.provision.provision import SETTINGS
 from speakerd.settings import load
@@ -54,8 +54,15 @@ def test_every_computer_shows_them(file: Path) -> None:
     """ASCII, with the ends of lines that Windows needs, in 80 columns."""
     content = file.read_bytes()
     assert content.isascii()
-    assert content.count(b"\r\n") == content.count(b"\n") > 10
+    assert content.count(b"\r\n") == content.count(b"\n") > 0
     assert max(map(len, content.split(b"\r\n"))) <= 80
+
+
+def test_the_firmware_is_told_of_no_board_yet() -> None:
+    """The file that both systems include is there from the beginning, and a new card does not start twice for it."""
+    assert Boot(FILES).text(hat.FILE) == f"{hat.HEAD}\n"
+    for base in ("debian", "rpios/image"):
+        assert hat.INCLUDE in (FILES.parent / base / hat.CONFIG).read_text().splitlines()
 
 
 def test_the_words_to_the_owner_name_the_files_that_count() -> None:

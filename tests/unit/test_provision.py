@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from speakerd.host.card import REPORT, mistakes
-from speakerd.provision import preseed
+from speakerd.provision import hat, preseed
 from speakerd.provision.boot import Boot
-from speakerd.provision.provision import Provision, Taken, leave, tell_speaker
+from speakerd.provision.provision import RESTART, Provision, Taken, leave, restart, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
 
@@ -378,6 +378,115 @@ def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     assert told.wlan is not None
     assert "ssid=255;0;\n" in connection(told.wlan)
     assert "wifi-security" not in connection(told.wlan)
+
+
+CONFIG = "os_prefix=a/\ndtparam=audio=on\ninclude hat.txt\n"
+
+
+def with_overlays(card: Card, *names: str, directory: str = "a/overlays") -> None:
+    """Lay out a card as Raspberry Pi's firmware finds it."""
+    card.put("config.txt", CONFIG)
+    (card.fat / directory).mkdir(parents=True)
+    for name in ("README", *(f"{name}.dtbo" for name in names)):
+        card.put(f"{directory}/{name}", "")
+
+
+def test_the_firmware_learns_of_the_board_once(card: Card) -> None:
+    """It takes one more start, and only one; the owner is told."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    taken = card.boots()
+    assert not taken.mistakes
+    assert taken.needs_restart
+    assert any("the speaker starts once more by itself" in line for line in taken.done)
+    assert (card.fat / "hat.txt").read_text().splitlines()[1:] == ["dtoverlay=googlevoicehat-soundcard"]
+    assert sorted(path.name for path in card.fat.iterdir()) == ["a", "config.txt", "hat.txt", "speakerd.yaml"]
+    assert card.boots() == Taken()
+
+
+def test_a_board_that_was_stored_counts_like_one_on_the_card(card: Card) -> None:
+    """`speakerd setup` may have named it; without one again, its lines go."""
+    with_overlays(card, "wm8960-soundcard")
+    stored = card.root / "etc/speakerd/speakerd.yaml"
+    stored.write_text("panel: {board: respeaker-2mic}\n")
+    assert card.boots().needs_restart
+    assert "\ndtparam=i2c_arm=on\ndtoverlay=wm8960-soundcard," in (card.fat / "hat.txt").read_text()
+    stored.write_text("panel: {board: button-led}\n")
+    assert card.boots().needs_restart
+    assert (card.fat / "hat.txt").read_text() == f"{hat.HEAD}\n"
+    assert card.boots() == Taken()
+
+
+def test_nothing_is_written_for_a_board_without_lines(card: Card) -> None:
+    """A new card with a speakerphone does not start twice."""
+    card.put("config.txt", CONFIG)
+    card.put("hat.txt", f"{hat.HEAD}\r\n")
+    card.put("speakerd.yaml", "panel: {board: usb-speakerphone}\n")
+    assert not card.boots().needs_restart
+    assert (card.fat / "hat.txt").read_bytes() == f"{hat.HEAD}\r\n".encode()
+
+
+@pytest.mark.parametrize("directory", ["overlays", "a/overlays"])
+def test_a_system_without_the_overlay_is_told_of(card: Card, directory: str) -> None:
+    """Debian's kernel has none: nothing is written, and at each boot the owner learns which image to flash."""
+    with_overlays(card, "hifiberry-dac", directory=directory)
+    card.put("speakerd.yaml", "panel: {board: respeaker-2mic}\n")
+    for _ in range(2):
+        taken = card.boots()
+        assert not taken.needs_restart
+        (mistake,) = taken.mistakes
+        assert mistake.startswith("panel.board: respeaker-2mic needs the overlay wm8960-soundcard")
+        assert "ends in -rpios" in mistake
+    assert not (card.fat / "hat.txt").exists()
+
+
+@pytest.mark.parametrize(("directory", "found"), [("overlays", True), ("a/overlays", True), ("b/overlays", False)])
+def test_overlays_are_looked_for_where_the_firmware_does(card: Card, directory: str, found: bool) -> None:
+    """Below os_prefix where there are some, and else outside of it."""
+    with_overlays(card, "googlevoicehat-soundcard", directory=directory)
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert card.boots().needs_restart is found
+
+
+def test_lines_of_the_owners_own_are_not_said_twice(card: Card) -> None:
+    """A board whose overlay is loaded two times does not work."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("config.txt", f"{CONFIG}dtoverlay=googlevoicehat-soundcard\r\n")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert not card.boots().needs_restart
+    assert not (card.fat / "hat.txt").exists()
+
+
+def test_a_firmware_that_would_not_read_them_is_told_of(card: Card) -> None:
+    """A card that was flashed before, or whose config.txt was changed, does not start again for nothing."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("config.txt", "os_prefix=a/\n#include hat.txt\n")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    taken = card.boots()
+    assert "add the line `include hat.txt` at its end" in taken.mistakes[0]
+    assert not taken.needs_restart
+    assert not (card.fat / "hat.txt").exists()
+
+
+def test_a_card_that_cannot_keep_the_board_does_not_start_again(card: Card) -> None:
+    """Else it would do so for ever."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+
+    def locked() -> AbstractContextManager[None]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    taken = Provision(Boot(card.fat, locked), card.root, card.run).take_in()
+    assert "Read-only file system" in taken.mistakes[0]
+    assert not taken.needs_restart
+
+
+def test_a_start_that_cannot_be_asked_for_is_the_owners(card: Card) -> None:
+    """They learn that they must switch it off and on."""
+    assert restart(card.run) is None
+    assert card.ran == [(RESTART, "")]
+    card.fails = RESTART[0]
+    assert "switch the speaker off and on" in (restart(card.run) or "")
 
 
 class Cut(BaseException):
