@@ -136,12 +136,12 @@ class Boot:
                 os.fsync(opened.fileno())
             self._settle()
 
-    def complains(self) -> bool:
-        """Whether a report lies there that tells of mistakes, which may be mended by now."""
+    def said(self) -> str:
+        """Return the body of the report that lies there; nothing where there is none."""
         try:
-            return COMPLAINT.encode() in (self._directory / REPORT).read_bytes()
-        except OSError:
-            return False
+            return self.text(REPORT).partition("\n\n")[2]
+        except (OSError, ValueError):
+            return ""
 
     def _settle(self) -> None:
         with contextlib.suppress(OSError):  # not every file system lets a directory be opened for that

@@ -22,6 +22,7 @@ from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
 from speakerd.set_up.store import Store
 from speakerd.settings import load
+from speakerd.sound.devices import Device, devices
 from speakerd.yaml_file import LOOKS_LIKE_A_KEY
 
 SETTINGS = "speakerd.yaml"
@@ -31,6 +32,10 @@ DROP_IN = "40-card.yaml"
 
 ELSEWHERE = "give it as the credential gemini-api-key or in the variable GEMINI_API_KEY"
 """What speakerd.mistakes says of a key among the settings, to somebody who has a shell."""
+
+SOUND = f"Sound cards, as microphone.device and speaker.device in {SETTINGS} name them:"
+
+NO_SOUND = "none: plug one in at USB, or name the board on the pins at panel.board, and start the speaker again"
 
 RESTART = ["systemctl", "--no-block", "reboot"]
 
@@ -207,13 +212,13 @@ def main() -> int:
     if provision.lacks_key:
         taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
     directory = Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY))
-    leave(boot, taken)
+    leave(boot, taken, devices())
     tell_speaker(taken.mistakes, directory)
     for text in taken.done:
         print(text, flush=True)
     if taken.needs_restart and (mistake := restart(run)):
         taken.mistakes.append(mistake)
-        leave(boot, taken)
+        leave(boot, taken, devices())
         tell_speaker(taken.mistakes, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
@@ -231,15 +236,29 @@ def restart(run: Run) -> str | None:
     return None
 
 
-def leave(boot: Boot, taken: Taken) -> None:
+def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
     """Leave a report for the owner where there is something new."""
-    if not taken.done and not taken.mistakes and not boot.complains():
-        return  # what was done at an earlier boot is worth more than that nothing is new
+    before = boot.said().partition(SOUND)[0]
+    # What was done at an earlier boot is worth more than that nothing is new; mistakes of then may be mended.
+    is_new = taken.done or taken.mistakes or COMPLAINT in before or not before.strip()
+    news = str(taken) if is_new else before
     head = f"speakerd read this card on {dt.datetime.now().astimezone():%Y-%m-%d %H:%M} (its clock may be wrong)."
     try:
-        boot.report(head, str(taken))
+        boot.report(head, f"{news.rstrip()}\n\n{SOUND}\n\n{sound_cards(sound)}")
     except OSError as error:
         print(f"no report can be left on the card: {error}", file=sys.stderr)
+
+
+def sound_cards(sound: Sequence[Device]) -> str:
+    """Return a line for each sound card, with the name that the settings know it by; else what to do."""
+    lines = [
+        f"{device.name}: {' and '.join(_uses(device))}" for device in sound if device.name.startswith("plughw:CARD=")
+    ]
+    return "".join(f"  - {line}\n" for line in lines or [NO_SOUND])
+
+
+def _uses(device: Device) -> list[str]:
+    return ["microphone"] * device.microphone + ["loudspeaker"] * device.speaker
 
 
 def tell_speaker(mistakes: Sequence[str], directory: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_card_is_filled_in_mended_and_left_alone(tmp_path: Path) -> None:
     report = (fat / "speakerd-report.txt").read_text()
     assert "speakerd.yaml.txt: line 2: speaker.volume" in report
     assert "the key is stored" in report
+    assert "Sound cards, as microphone.device and speaker.device" in report
     assert KEY not in report + first.stdout + first.stderr
     assert "line 2" in (run / "mistakes").read_text()
 

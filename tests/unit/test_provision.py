@@ -9,10 +9,11 @@ import pytest
 
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import hat, preseed
-from speakerd.provision.boot import Boot
+from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.provision import RESTART, Provision, Taken, leave, restart, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
+from speakerd.sound.devices import Device
 
 KEY = "AIza" + "B3cr3t-_" * 4 + "abc"
 PASSWORD = "dont tell \\anybody"
@@ -258,16 +259,36 @@ def test_a_report_of_mistakes_goes_with_them(card: Card) -> None:
     """It says that nothing is left to mend; one of what was done stays."""
     file = card.put("speakerd.yaml", "speaker: {volume: 200}\n")
     boot = Boot(card.fat)
-    leave(boot, card.boots())
-    assert boot.complains()
+    leave(boot, card.boots(), [])
+    assert COMPLAINT in boot.said()
     file.unlink()
-    leave(boot, card.boots())
-    assert not boot.complains()
-    assert "nothing to mend" in (card.fat / REPORT).read_text()
+    leave(boot, card.boots(), [])
+    assert COMPLAINT not in boot.said()
+    assert "nothing to mend" in boot.said()
     card.put("speakerd-key.txt", KEY)
-    leave(boot, card.boots())
-    leave(boot, card.boots())
-    assert "the key is stored" in (card.fat / REPORT).read_text()
+    leave(boot, card.boots(), [])
+    leave(boot, card.boots(), [])
+    assert "the key is stored" in boot.said()
+
+
+def test_the_report_names_the_sound_cards(card: Card) -> None:
+    """As the settings want them; one that is there at a later start is told of, too, and what was done stays."""
+    boot = Boot(card.fat)
+    card.put("speakerd-key.txt", KEY)
+    leave(boot, card.boots(), [Device("default", microphone=True, speaker=True)])
+    assert "  - none: plug one in at USB, or name the board on the pins at panel.board" in boot.said()
+    found = [
+        Device("plughw:CARD=Device,DEV=0", microphone=True, speaker=True),
+        Device("plughw:CARD=Headphones,DEV=0", microphone=False, speaker=True),
+    ]
+    leave(boot, card.boots(), found)
+    assert "the key is stored" in boot.said()
+    assert "  - plughw:CARD=Device,DEV=0: microphone and loudspeaker\n" in boot.said()
+    assert "  - plughw:CARD=Headphones,DEV=0: loudspeaker\n" in boot.said()
+    assert "none" not in boot.said()
+    written = (card.fat / REPORT).stat().st_mtime_ns
+    leave(boot, card.boots(), found)
+    assert (card.fat / REPORT).stat().st_mtime_ns == written
 
 
 def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
@@ -281,7 +302,7 @@ def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
     taken = Provision(boot, card.root, card.run).take_in()
     assert (card.root / "etc/credstore/gemini-api-key").read_text() == KEY
     assert any("cannot be removed (Read-only file system)" in line for line in taken.mistakes)
-    leave(boot, taken)  # nor can the report; the journal has it
+    leave(boot, taken, [])  # nor can the report; the journal has it
 
 
 def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
