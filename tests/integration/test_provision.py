@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from speakerd.sound.notices import Notice, sound_of
 from tests.integration.household import household
 from tests.integration.manager import Manager
 
@@ -96,6 +97,7 @@ async def test_a_card_without_a_key_is_seen_and_heard(tmp_path: Path) -> None:
             await manager.until("STATUS=Error: read speakerd-report.txt on the card")
             line = await manager.until("STATUS=Error: read speakerd-report.txt", count=2)
             assert "put your API key into speakerd-key.txt" in line
+            await home.hear(sound_of(Notice.NO_KEY, "en") or b"silence")
             assert not home.live.events
 
 
