@@ -130,7 +130,7 @@ class Provision:
             raise ValueError(f"an API key does not belong in this file; put it into {KEY}")
         told = preseed.parse(text)
         self._taken.done += System(self._root, self._run).take(told)
-        self._taken.done += [f"[{name}] is nothing that this speaker knows" for name in told.unused]
+        self._taken.done += told.unused
         return True
 
     def _take_settings(self, file: Path, text: str) -> bool:

@@ -33,6 +33,7 @@ groups = ["sudo", "video"]
 [ssh]
 enabled = true
 password_authentication = false
+ssh_import_id = ["gh:anna"]
 authorized_keys = [
   "ssh-ed25519 AAAA anna@laptop",
 ]
@@ -47,6 +48,8 @@ country = "de"
 [locale]
 keymap = "de"
 timezone = "Europe/Berlin"
+lang = "de_DE.UTF-8"
+lc_time = "de_DE.UTF-8"
 
 [connect]
 enabled = true
@@ -118,7 +121,17 @@ def test_what_imager_asks_for_is_done(card: Card) -> None:
     assert (["systemctl", "enable", "ssh.service"], "") in card.ran
     assert ["usermod", "--append", "--groups", "sudo", "anna"] in [command for command, _ in card.ran]
     assert not any("video" in command for command, _ in card.ran)  # a group that is not there
-    assert "[connect] is nothing that this speaker knows" in taken.done
+
+
+def test_what_is_not_supported_is_told(card: Card) -> None:
+    """Sections, and keys of known ones: nobody waits for what does not come, and some learn what to do instead."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    done = card.boots().done
+    assert "[connect] is nothing that this speaker knows" in done
+    assert "locale.lc_time is nothing that this speaker knows" in done
+    assert "locale.lang is not supported: what it speaks is assistant.language in speakerd.yaml" in done
+    assert any(line.startswith("ssh.ssh_import_id is not supported: ") for line in done)
+    assert len([line for line in done if "support" in line or "knows" in line]) == 4
 
 
 def test_no_secret_is_in_an_argument_or_in_the_report(card: Card) -> None:
