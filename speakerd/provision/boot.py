@@ -123,18 +123,13 @@ class Boot:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; that of before is still there.
         """
         file = self._directory / REPORT
         ends = body.replace("\n", "\r\n").encode()
         if file.exists() and file.read_bytes().endswith(b"\r\n\r\n" + ends):
             return
-        with self._writable():
-            with file.open("wb") as opened:
-                opened.write(f"{head}\r\n\r\n".encode() + ends)
-                opened.flush()
-                os.fsync(opened.fileno())
-            self._settle()
+        self.write(REPORT, f"{head}\r\n\r\n".encode() + ends)
 
     def said(self) -> str:
         """Return the body of the report that lies there; nothing where there is none."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from speakerd.boards import firmware_lines
 from speakerd.errors import SettingsError, SpeakerdError
 from speakerd.host import card
-from speakerd.host.card import KEY
+from speakerd.host.card import KEY, REPORT
 from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
@@ -237,7 +237,7 @@ def restart(run: Run) -> str | None:
 
 
 def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
-    """Leave a report for the owner where there is something new."""
+    """Leave a report for the owner where there is something new; that this fails is a mistake like others."""
     before = boot.said().partition(SOUND)[0]
     # What was done at an earlier boot is worth more than that nothing is new; mistakes of then may be mended.
     is_new = taken.done or taken.mistakes or COMPLAINT in before or not before.strip()
@@ -246,7 +246,10 @@ def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
     try:
         boot.report(head, f"{news.rstrip()}\n\n{SOUND}\n\n{sound_cards(sound)}")
     except OSError as error:
-        print(f"no report can be left on the card: {error}", file=sys.stderr)
+        why = (
+            f"{REPORT}: no report can be left ({error.strerror}); make room on the card, or see whether it is locked"
+        )
+        taken.mistakes += [why] if why not in taken.mistakes else []
 
 
 def sound_cards(sound: Sequence[Device]) -> str:

@@ -1,7 +1,9 @@
 """What an owner writes on the card, and what becomes of it."""
 
+import contextlib
 import errno
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -315,7 +317,39 @@ def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
     taken = Provision(boot, card.root, card.run).take_in()
     assert (card.root / "etc/credstore/gemini-api-key").read_text() == KEY
     assert any("cannot be removed (Read-only file system)" in line for line in taken.mistakes)
-    leave(boot, taken, [])  # nor can the report; the journal has it
+    leave(boot, taken, [])
+    assert any("no report can be left (Read-only file system)" in line for line in taken.mistakes)
+
+
+@contextlib.contextmanager
+def full() -> Iterator[None]:
+    """Let nothing grow beyond 64 bytes, as if the card had no room for more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("before", ["speakerd read this card.\r\n\r\n  - the settings are in force\r\n", None])
+def test_a_full_card_keeps_its_report_and_loses_the_key(card: Card, before: str | None) -> None:
+    """What is left is whole: the report of before, or none. Light and voice call the owner all the same."""
+    if before is not None:
+        card.put(REPORT, before)
+    key = card.put("speakerd-key.txt", KEY)
+    boot = Boot(card.fat, full)
+    taken = Provision(boot, card.root, card.run).take_in()
+    leave(boot, taken, [])
+    leave(boot, taken, [])
+    assert not key.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert {file.name: file.read_bytes().decode() for file in card.fat.iterdir()} == (
+        {REPORT: before} if before else {}
+    )
+    (mistake,) = taken.mistakes
+    assert mistake.startswith("speakerd-report.txt: no report can be left")
+    assert "make room on the card" in mistake
 
 
 def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
