@@ -412,7 +412,7 @@ def dialler(settings: Settings, secret: str) -> Dial:
         nonlocal caller, settled
         if not secret and not settings.live.token.given:
             raise LinkError(
-                "there is no API key", advice=f"put your API key into {card.KEY} on the card", cause=Cause.KEY
+                "there is no API key", advice=f"put your API key into {card.KEY} on the card", cause=Cause.NO_KEY
             )
         if caller is None:
             caller = await asyncio.get_running_loop().run_in_executor(None, _caller, settings, secret)

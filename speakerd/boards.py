@@ -1,6 +1,7 @@
 """Boards: the settings that a piece of hardware brings with it, read by its name.
 
-A board is a settings file like the owner's, and its first line is a comment that says what it is for.
+A board is a settings file like the owner's, and its first line is a comment that says what it is for. What the
+firmware of a Raspberry Pi must know of it stands in comments, too, each a line of config.txt: ``# config.txt: …``.
 """
 
 import difflib
@@ -58,14 +59,14 @@ def read_board(settings: Document, own: Path) -> Document:
 
 
 def firmware_lines(name: str, own: Path = OWN) -> list[str]:
-    """Return the lines that a board needs in config.txt, as its file names them; none for a board that is not there.
+    """Return what the firmware must know of a board, as lines of config.txt; none for a board that is not known.
 
     Raises:
         SettingsError: the directory ``own`` is there, but cannot be read.
         OSError: the board's file cannot be read.
     """
     file = _files(own).get(name)
-    return _FIRMWARE.findall(file.read_text(encoding="utf-8-sig")) if file else []
+    return _FIRMWARE.findall(file.read_text(encoding="utf-8-sig", errors="replace")) if file else []
 
 
 def contradictions_with(board: Document, own: Document, model: type[BaseModel]) -> list[Problem]:

@@ -43,6 +43,7 @@ class Cause(enum.Enum):
     OFFLINE = "offline"  # there is no internet
     SERVICE = "service"  # the internet is there, the service does not answer
     KEY = "key"  # the key, or the token, is refused
+    NO_KEY = "no-key"  # there is none yet
     LOGIN = "login"  # the network shows a page for a log-in
     QUOTA = "quota"  # the service has given as much as it gives
     SETTINGS = "settings"  # the service refuses the model, or other settings

@@ -5,7 +5,7 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from speakerd.host.card import REPORT
 
@@ -75,6 +75,35 @@ class Boot:
         except UnicodeDecodeError:
             return raw.decode("cp1252", "replace").replace("\r\n", "\n")
 
+    def holds(self, name: PurePosixPath) -> bool:
+        """Whether there is a file of this very name."""
+        return (self._directory / name).is_file()
+
+    def text(self, name: str) -> str:
+        """Return what the file of this very name says, as `read` does; nothing where there is none."""
+        file = self._directory / name
+        return self.read(file) if file.exists() else ""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole, or leave that of before.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        file = self._directory / name
+        unfinished = file.with_name(f".{name}.new")
+        with self._writable():
+            try:
+                with unfinished.open("wb") as opened:
+                    opened.write(content)
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                unfinished.replace(file)
+            finally:
+                with contextlib.suppress(OSError):  # nobody reads it, and the next write takes its place
+                    unfinished.unlink(missing_ok=True)
+            self._settle()
+
     def wipe(self, file: Path) -> None:
         """Overwrite a file with nothing that could be read, and remove it; a flash card may still keep a copy inside.
 
@@ -90,57 +119,24 @@ class Boot:
             file.unlink()
             self._settle()
 
-    def has_overlay(self, name: str) -> bool:
-        """Whether a system on the card has this overlay of the device tree."""
-        return any(self._directory.glob(f"**/overlays/{name}.dtbo"))
-
-    def holds(self, name: str, text: str) -> bool:
-        """Whether a file of this name says just that."""
-        try:
-            return (self._directory / name).read_bytes() == text.encode()
-        except OSError:
-            return False
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file whole, or leave it as it was.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        with self._writable():
-            unfinished = self._directory / f"{name}.new"
-            try:
-                with unfinished.open("wb") as opened:
-                    opened.write(text.encode())
-                    opened.flush()
-                    os.fsync(opened.fileno())
-                unfinished.replace(self._directory / name)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    unfinished.unlink()
-                raise
-            self._settle()
-
     def report(self, head: str, body: str) -> None:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.
 
-        On a part that is full the report of before stays.
-
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; that of before is still there.
         """
         file = self._directory / REPORT
         ends = body.replace("\n", "\r\n").encode()
         if file.exists() and file.read_bytes().endswith(b"\r\n\r\n" + ends):
             return
-        self.write(REPORT, f"{head}\r\n\r\n{body}".replace("\r\n", "\n").replace("\n", "\r\n"))
+        self.write(REPORT, f"{head}\r\n\r\n".encode() + ends)
 
-    def complains(self) -> bool:
-        """Whether a report lies there that tells of mistakes, which may be mended by now."""
+    def said(self) -> str:
+        """Return the body of the report that lies there; nothing where there is none."""
         try:
-            return COMPLAINT.encode() in (self._directory / REPORT).read_bytes()
-        except OSError:
-            return False
+            return self.text(REPORT).partition("\n\n")[2]
+        except (OSError, ValueError):
+            return ""
 
     def _settle(self) -> None:
         with contextlib.suppress(OSError):  # not every file system lets a directory be opened for that

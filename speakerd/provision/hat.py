@@ -1,56 +1,64 @@
-"""What a board on the pins needs of the firmware, which reads it before any system starts.
+"""The board on the pins: what the firmware must be told of it, so that the kernel finds its sound card.
 
-config.txt includes a file of ours, so that nobody who wants a line of their own has to share a file with us:
-https://www.raspberrypi.com/documentation/computers/config_txt.html#include
+The firmware reads config.txt, and what that includes, before there is a kernel, so what is new counts from the next
+start: https://www.raspberrypi.com/documentation/computers/config_txt.html#include
 """
 
-import os
-import re
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 
-from speakerd.boards import firmware_lines
 from speakerd.provision.boot import Boot
 
-NAME = "hat.txt"
+CONFIG = "config.txt"
+"""The owner's as much as ours: it is read, and never written."""
 
-HEAD = "# Written by speakerd for panel.board. Lines of your own belong into config.txt."
+FILE = "hat.txt"
+"""Ours alone."""
 
-WRITTEN = Path("var/lib/speakerd-provision/hat.txt")
-"""Below the root: for which lines it was started anew; a card that forgets them would do so again and again."""
+INCLUDE = f"include {FILE}"
 
-_OVERLAY = re.compile(r"dtoverlay=([\w-]+)")
+HEAD = "# Written by the speaker for panel.board; what others write here is lost."
 
 
-class Hat:
-    """The lines for the board that the settings name."""
+def tell(boot: Boot, board: str | None, lines: Sequence[str]) -> str | None:
+    """Let the firmware read the lines of a board; return what was done, or None where it reads them already.
 
-    def __init__(self, boot: Boot, root: Path) -> None:
-        """Prepare; ``root`` is where the system is."""
-        self._boot = boot
-        self._written = root / WRITTEN
-        self._own = root / "etc" / "speakerd" / "boards"
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: they would be of no use; nothing was written.
+    """
+    config = _statements(boot, CONFIG)
+    if missing := [name for name in _overlays(lines) if not boot.holds(_directory(boot, config) / f"{name}.dtbo")]:
+        raise ValueError(
+            f"{board} needs the overlay {', '.join(missing)}, which the system of this card does not have; "
+            "flash the image whose name ends in -rpios, which has Raspberry Pi's kernel and overlays"
+        )
+    ours = [line for line in lines if line not in config]  # an owner may have written them there, and twice is wrong
+    if ours and INCLUDE not in config:
+        raise ValueError(f"{CONFIG} leaves out what {board} needs; add the line `{INCLUDE}` at its end")
+    if ours == _statements(boot, FILE):
+        return None
+    boot.write(FILE, "\n".join([HEAD, *ours, ""]).encode())
+    return f"{FILE} has what the firmware must know of {board}" if ours else f"{FILE} names no board any more"
 
-    def take(self, board: str | None) -> bool:
-        """Write the lines for this board, none for None; return whether they count from the next start only.
 
-        Raises:
-            OSError: they cannot be written.
-            ValueError: this card has nothing to drive the board with; the text says what to do.
-        """
-        lines = firmware_lines(board, self._own) if board else []
-        missing = [name for name in _OVERLAY.findall("\n".join(lines)) if not self._boot.has_overlay(name)]
-        if missing:
-            raise ValueError(
-                f"panel.board: {board} needs the driver {missing[0]}, which the system on this card does not have; "
-                "use the card with rpios in its name"
-            )
-        text = "".join(f"{line}\n" for line in [HEAD, *lines])
-        if self._boot.holds(NAME, text) or (not lines and not self._boot.find(NAME)):
-            return False
-        if self._written.exists() and self._written.read_text(encoding="utf-8") == text:
-            raise OSError(f"{NAME} was written, and is not as it was written: the card forgets; use another one")
-        self._boot.write(NAME, text)
-        self._written.parent.mkdir(parents=True, exist_ok=True)
-        self._written.write_text(text, encoding="utf-8")
-        os.sync()
-        return True
+def _statements(boot: Boot, name: str) -> list[str]:
+    lines = [line.strip() for line in boot.text(name).splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _overlays(lines: Sequence[str]) -> list[str]:
+    """Return the names of the overlays that the lines load; parameters stand behind a comma."""
+    return [
+        value.partition(",")[0] for key, _, value in (line.partition("=") for line in lines) if key == "dtoverlay"
+    ]
+
+
+def _directory(boot: Boot, config: Sequence[str]) -> PurePosixPath:
+    """Return where the firmware takes overlays from: below os_prefix only where there is a README.
+
+    https://www.raspberrypi.com/documentation/computers/config_txt.html#overlay_prefix
+    """
+    prefixes = [value for key, _, value in (line.partition("=") for line in config) if key == "os_prefix"]
+    prefixed = PurePosixPath(f"{prefixes[-1] if prefixes else ''}overlays")
+    return prefixed if boot.holds(prefixed / "README") else PurePosixPath("overlays")

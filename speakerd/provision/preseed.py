@@ -2,16 +2,17 @@
 
 The format is that of Imager 2 (generateRpiPreseedToml in src/customization_generator.cpp of
 https://github.com/raspberrypi/rpi-imager) and of schema/rpi-preseed.schema in
-https://github.com/raspberrypi/rpi-preseed, whose keys are all taken or left alone: what speakerd has no use
-for is told, so that nobody waits for what does not come.
+https://github.com/raspberrypi/rpi-preseed, whose keys are all taken or left alone: sections and keys that speakerd
+has no use for are told, so that nobody waits for what does not come.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from speakerd.yaml_file import name
 
 NAME = "rpi-preseed.toml"
 
@@ -24,8 +25,20 @@ UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$")]
 
 
+INSTEAD = {
+    "locale.lang": "what it speaks is assistant.language in speakerd.yaml",
+    "ssh.ssh_import_id": "there is no network yet to fetch them; write the keys themselves at authorized_keys",
+}
+"""What to do in the place of what is not supported."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    @property
+    def unknown(self) -> dict[str, Any]:
+        """What stands there and is none of ours."""
+        return self.__pydantic_extra__ or {}
 
 
 class System(_Section):
@@ -115,15 +128,30 @@ class Preseed(_Section):
     wlan: Wlan | None = None
     locale: Locale = Locale()
     speakerd: Card = Card()
-    unused: list[str] = []
-    """What speakerd does nothing with: `[section]`, or `section.name`."""
+
+    @property
+    def unused(self) -> list[str]:
+        """What speakerd does nothing with, in words: sections, and keys of those that it knows."""
+        found = [f"[{name((section,))}]" for section in self.unknown if section != "config_version"]
+        for section in type(self).model_fields:
+            known: _Section | None = getattr(self, section)
+            found += [name((section, key)) for key in known.unknown] if known else []
+        return [
+            f"{one} is not supported: {INSTEAD[one]}"
+            if one in INSTEAD
+            else f"{one} is nothing that this speaker knows"
+            for one in found
+        ]
 
     @model_validator(mode="after")
     def _somebody_can_log_in(self) -> "Preseed":
         if self.ssh.enabled and self.user is None:
             raise ValueError("ssh: there must be a [user] who logs in")
         if self.ssh.enabled and not self.ssh.authorized_keys and not self.ssh.password_authentication:
-            raise ValueError("ssh: nobody could log in without authorized_keys or password_authentication")
+            raise ValueError(
+                "ssh: nobody could log in without authorized_keys or password_authentication; "
+                "ssh_import_id is not supported"
+            )
         return self
 
 
@@ -138,24 +166,10 @@ def parse(text: str) -> Preseed:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{error}; a text goes between quotation marks") from None
     try:
-        return Preseed.model_validate(told | {"unused": list(_unused(told))})
+        return Preseed.model_validate(told)
     except ValidationError as error:
         found = [_words(text, one) for one in error.errors(include_input=False, include_url=False)]
         raise ValueError("\n".join(found)) from None
-
-
-SECTIONS: dict[str, type[_Section]] = {
-    "system": System, "user": User, "ssh": Ssh, "wlan": Wlan, "locale": Locale, "speakerd": Card,
-}  # fmt: skip
-
-
-def _unused(told: dict[str, Any]) -> Iterator[str]:
-    """Yield what nobody reads, as it is written in the file: sections, and names in those that are read."""
-    for section, content in told.items():
-        if section in SECTIONS and isinstance(content, dict):
-            yield from (f"{section}.{key}" for key in content if key not in SECTIONS[section].model_fields)
-        elif section != "config_version" and section not in SECTIONS:
-            yield f"[{section}]"
 
 
 EXPECTED = {

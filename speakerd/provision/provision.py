@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from speakerd.boards import firmware_lines
 from speakerd.errors import SettingsError, SpeakerdError
 from speakerd.host import card
-from speakerd.host.card import KEY
+from speakerd.host.card import KEY, REPORT
 from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
-from speakerd.provision.hat import Hat
 from speakerd.provision.steps import Run, System
 from speakerd.set_up.store import Store
 from speakerd.settings import load
+from speakerd.sound.devices import Device, devices
 from speakerd.yaml_file import LOOKS_LIKE_A_KEY
 
 SETTINGS = "speakerd.yaml"
@@ -31,6 +32,12 @@ DROP_IN = "40-card.yaml"
 
 ELSEWHERE = "give it as the credential gemini-api-key or in the variable GEMINI_API_KEY"
 """What speakerd.mistakes says of a key among the settings, to somebody who has a shell."""
+
+SOUND = f"Sound cards, as microphone.device and speaker.device in {SETTINGS} name them:"
+
+NO_SOUND = "none: plug one in at USB, or name the board on the pins at panel.board, and start the speaker again"
+
+RESTART = ["systemctl", "--no-block", "reboot"]
 
 STEP_S = 60
 """How long a program of the system may take."""
@@ -42,6 +49,8 @@ class Taken:
 
     done: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    needs_restart: bool = False
+    """Whether something was written just now that the firmware reads, and so counts from the next start."""
 
     def __str__(self) -> str:
         """Return the report, without its head."""
@@ -63,8 +72,6 @@ class Provision:
         self._root = root
         self._file = root / "etc" / "speakerd" / "speakerd.yaml"
         self._taken = Taken()
-        self.wants_restart = False
-        """Whether the firmware must read what was written for it, once."""
 
     def take_in(self) -> Taken:
         """Take in what there is; what has mistakes is left as it is, and so is all that was in force before."""
@@ -77,7 +84,7 @@ class Provision:
                 self._take(files, take)
         for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
             self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
-        self._take_board()
+        self._tell_firmware()
         return self._taken
 
     @property
@@ -123,7 +130,7 @@ class Provision:
             raise ValueError(f"an API key does not belong in this file; put it into {KEY}")
         told = preseed.parse(text)
         self._taken.done += System(self._root, self._run).take(told)
-        self._taken.done += [f"{name} is nothing that this speaker knows" for name in told.unused]
+        self._taken.done += told.unused
         return True
 
     def _take_settings(self, file: Path, text: str) -> bool:
@@ -155,19 +162,21 @@ class Provision:
             except SettingsError as error:
                 raise SettingsError([_told(problem, tried, drop_ins) for problem in error.problems]) from None
 
-    def _take_board(self) -> None:
-        """Let the firmware know of the board that the settings name, whoever wrote them."""
+    def _tell_firmware(self) -> None:
+        """Let the firmware know the board that the settings in force name."""
         try:
             board = load(self._file).panel.board
-            self.wants_restart = Hat(self._boot, self._root).take(board)
+            lines = firmware_lines(board, self._file.with_name("boards")) if board else []
         except SettingsError:
-            return  # the speaker says so itself, and nobody knows which board is meant
+            return  # the speaker itself tells what is wrong with them; until then all stays as it is
+        try:
+            done = hat.tell(self._boot, board, lines)
         except (OSError, ValueError) as error:
-            self._taken.mistakes.append(f"{SETTINGS}: {error}")
+            self._taken.mistakes.append(f"panel.board: {error}")
             return
-        if self.wants_restart:
-            what = f"what {board} needs of the firmware is in {hat.NAME}" if board else f"{hat.NAME} is empty again"
-            self._taken.done.append(f"{what}; the speaker starts once more, so that it counts")
+        if done is not None:
+            self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
+            self._taken.needs_restart = True
 
     def _take_key(self, file: Path, text: str) -> bool:
         key = clean_key(text, file.name)
@@ -202,26 +211,57 @@ def main() -> int:
     taken = provision.take_in()
     if provision.lacks_key:
         taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
-    leave(boot, taken)
-    tell_speaker(taken.mistakes, Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY)))
+    directory = Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY))
+    leave(boot, taken, devices())
+    tell_speaker(taken.mistakes, directory)
     for text in taken.done:
-        print(text)
+        print(text, flush=True)
+    if taken.needs_restart and (mistake := restart(run)):
+        taken.mistakes.append(mistake)
+        leave(boot, taken, devices())
+        tell_speaker(taken.mistakes, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
-    if provision.wants_restart:
-        run(["systemctl", "reboot", "--no-block"], "")
     return int(bool(taken.mistakes))
 
 
-def leave(boot: Boot, taken: Taken) -> None:
-    """Leave a report for the owner where there is something new."""
-    if not taken.done and not taken.mistakes and not boot.complains():
-        return  # what was done at an earlier boot is worth more than that nothing is new
+def restart(run: Run) -> str | None:
+    """Ask for one more start; return what the owner must do where that fails."""
+    try:
+        run(RESTART, "")
+    except OSError as error:
+        return (
+            f"{hat.FILE}: it counts from the next start; switch the speaker off and on, for it cannot itself: {error}"
+        )
+    return None
+
+
+def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
+    """Leave a report for the owner where there is something new; that this fails is a mistake like others."""
+    before = boot.said().partition(SOUND)[0]
+    # What was done at an earlier boot is worth more than that nothing is new; mistakes of then may be mended.
+    is_new = taken.done or taken.mistakes or COMPLAINT in before or not before.strip()
+    news = str(taken) if is_new else before
     head = f"speakerd read this card on {dt.datetime.now().astimezone():%Y-%m-%d %H:%M} (its clock may be wrong)."
     try:
-        boot.report(head, str(taken))
+        boot.report(head, f"{news.rstrip()}\n\n{SOUND}\n\n{sound_cards(sound)}")
     except OSError as error:
-        print(f"no report can be left on the card: {error}", file=sys.stderr)
+        why = (
+            f"{REPORT}: no report can be left ({error.strerror}); make room on the card, or see whether it is locked"
+        )
+        taken.mistakes += [why] if why not in taken.mistakes else []
+
+
+def sound_cards(sound: Sequence[Device]) -> str:
+    """Return a line for each sound card, with the name that the settings know it by; else what to do."""
+    lines = [
+        f"{device.name}: {' and '.join(_uses(device))}" for device in sound if device.name.startswith("plughw:CARD=")
+    ]
+    return "".join(f"  - {line}\n" for line in lines or [NO_SOUND])
+
+
+def _uses(device: Device) -> list[str]:
+    return ["microphone"] * device.microphone + ["loudspeaker"] * device.speaker
 
 
 def tell_speaker(mistakes: Sequence[str], directory: Path) -> None:

@@ -24,6 +24,7 @@ class Notice(enum.Enum):
     OFFLINE = Cause.OFFLINE.value
     SERVICE = Cause.SERVICE.value
     KEY = Cause.KEY.value
+    NO_KEY = Cause.NO_KEY.value
     LOGIN = Cause.LOGIN.value
     QUOTA = Cause.QUOTA.value
     SETTINGS = Cause.SETTINGS.value

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from speakerd.sound.notices import Notice, sound_of
 from tests.integration.household import household
 from tests.integration.manager import Manager
 
@@ -17,8 +18,20 @@ def boot(fat: Path, root: Path, run: Path) -> subprocess.CompletedProcess[str]:
         directory.mkdir(parents=True, exist_ok=True)
     (root / "etc/speakerd/speakerd.yaml").write_text("{}\n")
     command = [sys.executable, "-I", "-m", "speakerd.provision", "--boot", str(fat), "--root", str(root)]
-    environment = {**os.environ, "RUNTIME_DIRECTORY": str(run)}
+    programs = stand_in(run.with_name("programs"), fat)
+    environment = {**os.environ, "RUNTIME_DIRECTORY": str(run), "PATH": f"{programs}:{os.environ['PATH']}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def stand_in(programs: Path, fat: Path) -> Path:
+    """Make a systemctl that starts nothing: it notes what it is asked, and what the report says by then."""
+    programs.mkdir(exist_ok=True)
+    systemctl = programs / "systemctl"
+    systemctl.write_text(
+        f'#!/bin/sh\necho "$@" >>{programs}/asked\ncat {fat}/speakerd-report.txt >>{programs}/asked\n'
+    )
+    systemctl.chmod(0o755)
+    return programs
 
 
 def test_a_card_is_filled_in_mended_and_left_alone(tmp_path: Path) -> None:
@@ -33,6 +46,7 @@ def test_a_card_is_filled_in_mended_and_left_alone(tmp_path: Path) -> None:
     report = (fat / "speakerd-report.txt").read_text()
     assert "speakerd.yaml.txt: line 2: speaker.volume" in report
     assert "the key is stored" in report
+    assert "Sound cards, as microphone.device and speaker.device" in report
     assert KEY not in report + first.stdout + first.stderr
     assert "line 2" in (run / "mistakes").read_text()
 
@@ -47,6 +61,21 @@ def test_a_card_is_filled_in_mended_and_left_alone(tmp_path: Path) -> None:
     third = boot(fat, root, run)
     assert (third.returncode, third.stdout, third.stderr) == (0, "", "")
     assert {file: file.stat().st_mtime_ns for file in fat.iterdir()} == left
+
+
+def test_a_card_with_a_board_starts_once_more(tmp_path: Path) -> None:
+    """Its owner can read so when it does, and it does not do so again."""
+    fat, root, run = tmp_path / "fat", tmp_path / "root", tmp_path / "run"
+    (fat / "overlays").mkdir(parents=True)
+    (fat / "overlays" / "googlevoicehat-soundcard.dtbo").touch()
+    (fat / "config.txt").write_text("include hat.txt\n")
+    (fat / "speakerd.yaml").write_text("panel:\n  board: aiy-voice-hat\n")
+    assert "the speaker starts once more" in boot(fat, root, run).stdout
+    asked = (tmp_path / "programs" / "asked").read_text()
+    assert asked.count("--no-block reboot\n") == 1
+    assert "the speaker starts once more" in asked.partition("reboot\n")[2]
+    assert "starts once more" not in boot(fat, root, run).stdout
+    assert (tmp_path / "programs" / "asked").read_text() == asked
 
 
 def test_an_empty_card_asks_for_a_key(tmp_path: Path) -> None:
@@ -68,6 +97,7 @@ async def test_a_card_without_a_key_is_seen_and_heard(tmp_path: Path) -> None:
             await manager.until("STATUS=Error: read speakerd-report.txt on the card")
             line = await manager.until("STATUS=Error: read speakerd-report.txt", count=2)
             assert "put your API key into speakerd-key.txt" in line
+            await home.hear(sound_of(Notice.NO_KEY, "en") or b"silence")
             assert not home.live.events
 
 

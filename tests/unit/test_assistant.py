@@ -77,8 +77,8 @@ class Kitchen:
             self.assistant.hear(Sound(loud(), 1.0) if noise else Sound(SILENCE, 0.0))
 
     def played(self) -> bytes:
-        """Return all that is queued for the loudspeaker."""
-        pcm = self.reply.begin() or b""
+        """Return all that is queued for the loudspeaker; where that is nothing, there is nothing to wait for."""
+        pcm = b"" if self.reply.is_empty else self.reply.begin() or b""
         while piece := self.reply.more():
             pcm += piece
         return pcm

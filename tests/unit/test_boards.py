@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speakerd.boards import OWN, boards
+from speakerd.boards import OWN, boards, firmware_lines
 from speakerd.errors import SettingsError
 from speakerd.settings import DEFAULT_FILE, Led, Panel, Settings, describe, load
 
@@ -113,6 +113,9 @@ class TestShipped:
         lines = (SHIPPED / f"{name}.yaml").read_text("utf-8").splitlines()
         firmware = [line for line in lines if line.startswith("# config.txt:")]
         assert all(re.fullmatch(r"# config\.txt: (dtoverlay|dtparam|gpio)=[\w.,=-]+", line) for line in firmware)
+        assert [f"# config.txt: {line}" for line in firmware_lines(name)] == firmware
+        # https://www.raspberrypi.com/documentation/computers/config_txt.html#file-format
+        assert all(len(line) <= 98 for line in firmware_lines(name))
         on_the_header = any("CARD=" in line for line in lines) and name != "aiy-voice-bonnet"  # that has an EEPROM
         assert bool(firmware) is on_the_header
 

@@ -1,19 +1,21 @@
 """What an owner writes on the card, and what becomes of it."""
 
+import contextlib
 import errno
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from speakerd.host.card import REPORT, mistakes
-from speakerd.provision import preseed
-from speakerd.provision.boot import Boot
-from speakerd.provision.hat import HEAD
-from speakerd.provision.provision import Provision, Taken, leave, tell_speaker
+from speakerd.provision import hat, preseed
+from speakerd.provision.boot import COMPLAINT, Boot
+from speakerd.provision.provision import RESTART, Provision, Taken, leave, restart, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
+from speakerd.sound.devices import Device
 
 KEY = "AIza" + "B3cr3t-_" * 4 + "abc"
 PASSWORD = "dont tell \\anybody"
@@ -46,9 +48,10 @@ hidden = true
 country = "de"
 
 [locale]
-lang = "de_DE.UTF-8"
 keymap = "de"
 timezone = "Europe/Berlin"
+lang = "de_DE.UTF-8"
+lc_time = "de_DE.UTF-8"
 
 [connect]
 enabled = true
@@ -120,9 +123,17 @@ def test_what_imager_asks_for_is_done(card: Card) -> None:
     assert (["systemctl", "enable", "ssh.service"], "") in card.ran
     assert ["usermod", "--append", "--groups", "sudo", "anna"] in [command for command, _ in card.ran]
     assert not any("video" in command for command, _ in card.ran)  # a group that is not there
-    assert "[connect] is nothing that this speaker knows" in taken.done
-    assert "locale.lang is nothing that this speaker knows" in taken.done
-    assert "ssh.ssh_import_id is nothing that this speaker knows" in taken.done
+
+
+def test_what_is_not_supported_is_told(card: Card) -> None:
+    """Sections, and keys of known ones: nobody waits for what does not come, and some learn what to do instead."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    done = card.boots().done
+    assert "[connect] is nothing that this speaker knows" in done
+    assert "locale.lc_time is nothing that this speaker knows" in done
+    assert "locale.lang is not supported: what it speaks is assistant.language in speakerd.yaml" in done
+    assert any(line.startswith("ssh.ssh_import_id is not supported: ") for line in done)
+    assert len([line for line in done if "support" in line or "knows" in line]) == 4
 
 
 def test_no_secret_is_in_an_argument_or_in_the_report(card: Card) -> None:
@@ -263,16 +274,36 @@ def test_a_report_of_mistakes_goes_with_them(card: Card) -> None:
     """It says that nothing is left to mend; one of what was done stays."""
     file = card.put("speakerd.yaml", "speaker: {volume: 200}\n")
     boot = Boot(card.fat)
-    leave(boot, card.boots())
-    assert boot.complains()
+    leave(boot, card.boots(), [])
+    assert COMPLAINT in boot.said()
     file.unlink()
-    leave(boot, card.boots())
-    assert not boot.complains()
-    assert "nothing to mend" in (card.fat / REPORT).read_text()
+    leave(boot, card.boots(), [])
+    assert COMPLAINT not in boot.said()
+    assert "nothing to mend" in boot.said()
     card.put("speakerd-key.txt", KEY)
-    leave(boot, card.boots())
-    leave(boot, card.boots())
-    assert "the key is stored" in (card.fat / REPORT).read_text()
+    leave(boot, card.boots(), [])
+    leave(boot, card.boots(), [])
+    assert "the key is stored" in boot.said()
+
+
+def test_the_report_names_the_sound_cards(card: Card) -> None:
+    """As the settings want them; one that is there at a later start is told of, too, and what was done stays."""
+    boot = Boot(card.fat)
+    card.put("speakerd-key.txt", KEY)
+    leave(boot, card.boots(), [Device("default", microphone=True, speaker=True)])
+    assert "  - none: plug one in at USB, or name the board on the pins at panel.board" in boot.said()
+    found = [
+        Device("plughw:CARD=Device,DEV=0", microphone=True, speaker=True),
+        Device("plughw:CARD=Headphones,DEV=0", microphone=False, speaker=True),
+    ]
+    leave(boot, card.boots(), found)
+    assert "the key is stored" in boot.said()
+    assert "  - plughw:CARD=Device,DEV=0: microphone and loudspeaker\n" in boot.said()
+    assert "  - plughw:CARD=Headphones,DEV=0: loudspeaker\n" in boot.said()
+    assert "none" not in boot.said()
+    written = (card.fat / REPORT).stat().st_mtime_ns
+    leave(boot, card.boots(), found)
+    assert (card.fat / REPORT).stat().st_mtime_ns == written
 
 
 def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
@@ -286,7 +317,39 @@ def test_a_card_that_cannot_be_written_is_told_of(card: Card) -> None:
     taken = Provision(boot, card.root, card.run).take_in()
     assert (card.root / "etc/credstore/gemini-api-key").read_text() == KEY
     assert any("cannot be removed (Read-only file system)" in line for line in taken.mistakes)
-    leave(boot, taken)  # nor can the report; the journal has it
+    leave(boot, taken, [])
+    assert any("no report can be left (Read-only file system)" in line for line in taken.mistakes)
+
+
+@contextlib.contextmanager
+def full() -> Iterator[None]:
+    """Let nothing grow beyond 64 bytes, as if the card had no room for more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("before", ["speakerd read this card.\r\n\r\n  - the settings are in force\r\n", None])
+def test_a_full_card_keeps_its_report_and_loses_the_key(card: Card, before: str | None) -> None:
+    """What is left is whole: the report of before, or none. Light and voice call the owner all the same."""
+    if before is not None:
+        card.put(REPORT, before)
+    key = card.put("speakerd-key.txt", KEY)
+    boot = Boot(card.fat, full)
+    taken = Provision(boot, card.root, card.run).take_in()
+    leave(boot, taken, [])
+    leave(boot, taken, [])
+    assert not key.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert {file.name: file.read_bytes().decode() for file in card.fat.iterdir()} == (
+        {REPORT: before} if before else {}
+    )
+    (mistake,) = taken.mistakes
+    assert mistake.startswith("speakerd-report.txt: no report can be left")
+    assert "make room on the card" in mistake
 
 
 def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
@@ -385,6 +448,115 @@ def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     assert "wifi-security" not in connection(told.wlan)
 
 
+CONFIG = "os_prefix=a/\ndtparam=audio=on\ninclude hat.txt\n"
+
+
+def with_overlays(card: Card, *names: str, directory: str = "a/overlays") -> None:
+    """Lay out a card as Raspberry Pi's firmware finds it."""
+    card.put("config.txt", CONFIG)
+    (card.fat / directory).mkdir(parents=True)
+    for name in ("README", *(f"{name}.dtbo" for name in names)):
+        card.put(f"{directory}/{name}", "")
+
+
+def test_the_firmware_learns_of_the_board_once(card: Card) -> None:
+    """It takes one more start, and only one; the owner is told."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    taken = card.boots()
+    assert not taken.mistakes
+    assert taken.needs_restart
+    assert any("the speaker starts once more by itself" in line for line in taken.done)
+    assert (card.fat / "hat.txt").read_text().splitlines()[1:] == ["dtoverlay=googlevoicehat-soundcard"]
+    assert sorted(path.name for path in card.fat.iterdir()) == ["a", "config.txt", "hat.txt", "speakerd.yaml"]
+    assert card.boots() == Taken()
+
+
+def test_a_board_that_was_stored_counts_like_one_on_the_card(card: Card) -> None:
+    """`speakerd setup` may have named it; without one again, its lines go."""
+    with_overlays(card, "wm8960-soundcard")
+    stored = card.root / "etc/speakerd/speakerd.yaml"
+    stored.write_text("panel: {board: respeaker-2mic}\n")
+    assert card.boots().needs_restart
+    assert "\ndtparam=i2c_arm=on\ndtoverlay=wm8960-soundcard," in (card.fat / "hat.txt").read_text()
+    stored.write_text("panel: {board: button-led}\n")
+    assert card.boots().needs_restart
+    assert (card.fat / "hat.txt").read_text() == f"{hat.HEAD}\n"
+    assert card.boots() == Taken()
+
+
+def test_nothing_is_written_for_a_board_without_lines(card: Card) -> None:
+    """A new card with a speakerphone does not start twice."""
+    card.put("config.txt", CONFIG)
+    card.put("hat.txt", f"{hat.HEAD}\r\n")
+    card.put("speakerd.yaml", "panel: {board: usb-speakerphone}\n")
+    assert not card.boots().needs_restart
+    assert (card.fat / "hat.txt").read_bytes() == f"{hat.HEAD}\r\n".encode()
+
+
+@pytest.mark.parametrize("directory", ["overlays", "a/overlays"])
+def test_a_system_without_the_overlay_is_told_of(card: Card, directory: str) -> None:
+    """Debian's kernel has none: nothing is written, and at each boot the owner learns which image to flash."""
+    with_overlays(card, "hifiberry-dac", directory=directory)
+    card.put("speakerd.yaml", "panel: {board: respeaker-2mic}\n")
+    for _ in range(2):
+        taken = card.boots()
+        assert not taken.needs_restart
+        (mistake,) = taken.mistakes
+        assert mistake.startswith("panel.board: respeaker-2mic needs the overlay wm8960-soundcard")
+        assert "ends in -rpios" in mistake
+    assert not (card.fat / "hat.txt").exists()
+
+
+@pytest.mark.parametrize(("directory", "found"), [("overlays", True), ("a/overlays", True), ("b/overlays", False)])
+def test_overlays_are_looked_for_where_the_firmware_does(card: Card, directory: str, found: bool) -> None:
+    """Below os_prefix where there are some, and else outside of it."""
+    with_overlays(card, "googlevoicehat-soundcard", directory=directory)
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert card.boots().needs_restart is found
+
+
+def test_lines_of_the_owners_own_are_not_said_twice(card: Card) -> None:
+    """A board whose overlay is loaded two times does not work."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("config.txt", f"{CONFIG}dtoverlay=googlevoicehat-soundcard\r\n")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert not card.boots().needs_restart
+    assert not (card.fat / "hat.txt").exists()
+
+
+def test_a_firmware_that_would_not_read_them_is_told_of(card: Card) -> None:
+    """A card that was flashed before, or whose config.txt was changed, does not start again for nothing."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("config.txt", "os_prefix=a/\n#include hat.txt\n")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    taken = card.boots()
+    assert "add the line `include hat.txt` at its end" in taken.mistakes[0]
+    assert not taken.needs_restart
+    assert not (card.fat / "hat.txt").exists()
+
+
+def test_a_card_that_cannot_keep_the_board_does_not_start_again(card: Card) -> None:
+    """Else it would do so for ever."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+
+    def locked() -> AbstractContextManager[None]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    taken = Provision(Boot(card.fat, locked), card.root, card.run).take_in()
+    assert "Read-only file system" in taken.mistakes[0]
+    assert not taken.needs_restart
+
+
+def test_a_start_that_cannot_be_asked_for_is_the_owners(card: Card) -> None:
+    """They learn that they must switch it off and on."""
+    assert restart(card.run) is None
+    assert card.ran == [(RESTART, "")]
+    card.fails = RESTART[0]
+    assert "switch the speaker off and on" in (restart(card.run) or "")
+
+
 class Cut(BaseException):
     """The power goes."""
 
@@ -427,83 +599,3 @@ def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
     assert not card.boots().mistakes
     assert not file.exists()
     assert card.says("etc/credstore/gemini-api-key") == KEY
-
-
-def with_overlays(card: Card, *names: str) -> None:
-    """Let the card's system have these overlays."""
-    (card.fat / "a/overlays").mkdir(parents=True)
-    for name in names:
-        (card.fat / f"a/overlays/{name}.dtbo").touch()
-
-
-def boots_with(card: Card) -> tuple[Taken, bool]:
-    provision = Provision(Boot(card.fat), card.root, card.run)
-    return provision.take_in(), provision.wants_restart
-
-
-def test_a_board_on_the_pins_needs_its_name_only(card: Card) -> None:
-    """What the firmware needs is written for it, and it is read at one more start, not at each."""
-    with_overlays(card, "wm8960-soundcard")
-    card.put("speakerd.yaml", "panel: {board: respeaker-2mic}\n")
-    taken, again = boots_with(card)
-    assert again
-    assert "starts once more" in str(taken)
-    assert (card.fat / "hat.txt").read_text().splitlines()[1:] == [
-        "dtparam=i2c_arm=on",
-        "dtoverlay=wm8960-soundcard,alsaname=seeed-2mic-voicecard",
-    ]
-    assert boots_with(card)[1] is False
-
-
-def test_another_board_takes_the_place_of_the_first(card: Card) -> None:
-    """A card that moves to other hardware leaves nothing of the former in force."""
-    with_overlays(card, "googlevoicehat-soundcard", "wm8960-soundcard")
-    for board, lines in (("aiy-voice-hat", 1), ("respeaker-2mic", 2), ("button-led", 0)):
-        card.put("speakerd.yaml", f"panel: {{board: {board}}}\n")
-        assert boots_with(card)[1]
-        assert len((card.fat / "hat.txt").read_text().splitlines()) == 1 + lines
-        assert not boots_with(card)[1]
-
-
-def test_a_board_that_the_cards_system_cannot_drive_is_a_mistake(card: Card) -> None:
-    """Debian's kernel has no overlays; the owner is told which card has."""
-    with_overlays(card)
-    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
-    taken, again = boots_with(card)
-    assert not again
-    assert "googlevoicehat-soundcard" in str(taken)
-    assert "rpios" in str(taken)
-    assert not (card.fat / "hat.txt").exists()
-
-
-def test_a_board_without_lines_starts_nothing_anew(card: Card) -> None:
-    """Nor does a card as it was flashed."""
-    card.put("hat.txt", f"{HEAD}\n")
-    assert not boots_with(card)[1]
-    card.put("speakerd.yaml", "panel: {board: usb-speakerphone}\n")
-    assert not boots_with(card)[1]
-
-
-def test_a_card_that_forgets_does_not_start_for_ever(card: Card) -> None:
-    """A worn card may take a file and not keep it; it is told of that once, and the speaker goes on."""
-    with_overlays(card, "hifiberry-dac")
-    card.put("speakerd.yaml", "panel: {board: pirate-audio}\n")
-    assert boots_with(card)[1]
-    (card.fat / "hat.txt").unlink()
-    taken, again = boots_with(card)
-    assert not again
-    assert "the card forgets" in str(taken)
-
-
-def test_a_part_that_is_full_keeps_the_report_of_before(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty report would say that all is well."""
-    leave(Boot(card.fat), Taken(done=["all is well"]))
-    before = (card.fat / REPORT).read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    leave(Boot(card.fat), Taken(mistakes=["nothing is"]))
-    assert (card.fat / REPORT).read_bytes() == before
-    assert [file.name for file in card.fat.iterdir()] == [REPORT]

@@ -129,6 +129,7 @@ def test_a_network_without_a_server_does_not_cost_the_conversation() -> None:
         (LinkError("x", cure=Cure.CLOCK), Cause.CLOCK),
         (LinkError("x", cure=Cure.CLOCK, advice="check the clocks of both machines"), Cause.CLOCK),
         (LinkError("x", code=1008, advice="check the key", cause=Cause.KEY), Cause.KEY),
+        (LinkError("x", advice="write a key", cause=Cause.NO_KEY), Cause.NO_KEY),
     ],
 )
 def test_what_is_said_aloud_fits_the_failure(error: LinkError, cause: Cause) -> None:
