@@ -80,9 +80,17 @@ class Boot:
         return (self._directory / name).is_file()
 
     def text(self, name: str) -> str:
-        """Return what the file of this very name says, as `read` does; nothing where there is none."""
+        """Return what the file of this very name says; nothing where there is none.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is too long for a file that somebody wrote; the text names it.
+        """
         file = self._directory / name
-        return self.read(file) if file.exists() else ""
+        try:
+            return self.read(file) if file.exists() else ""
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole, or leave that of before.

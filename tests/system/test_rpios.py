@@ -66,7 +66,12 @@ def test_the_card_has_four_partitions(card: Path) -> None:
 def test_the_firmware_finds_the_system_in_a_directory(card: Path) -> None:
     """All that belongs to one system is in a/, and its command line names the root of this very card, read-only."""
     fat = f"{card}@@{4 << 20}"
-    assert set(_run("mdir", "-b", "-i", fat, "::").split()) >= {"::/a/", "::/config.txt", "::/start.elf"}
+    assert set(_run("mdir", "-b", "-i", fat, "::").split()) >= {
+        "::/a/",
+        "::/config.txt",
+        "::/hat.txt",
+        "::/start.elf",
+    }
     assert set(_run("mdir", "-b", "-i", fat, "::a").split()) == {
         f"::/a/{name}" for name in ("bcm2710-rpi-3-b.dtb", "cmdline.txt", "initramfs8", "kernel8.img", "overlays/")
     }

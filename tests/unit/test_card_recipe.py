@@ -1,6 +1,7 @@
 """What the card is made of, as far as it can be seen without making one."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.image.kitchen import SETTINGS
 
 CHECKOUT = Path(__file__).parents[2]
 IMAGE = CHECKOUT / "image"
+BOARDS = CHECKOUT / "config" / "boards"
 SCRIPTS = [
     *(IMAGE / name for name in ("build", "customise", "overlay/etc/initramfs-tools/scripts/local-bottom/state")),
     *(IMAGE / "debian" / name for name in ("root", "quicken", "initramfs", "boot", "card")),
@@ -66,6 +68,25 @@ def test_the_mute_is_where_the_daemon_looks() -> None:
     for name in ("mute", "mute-known"):
         assert f'"$state/$mute/{name}"' in script
     assert "StateDirectory=speakerd\n" in (CHECKOUT / "systemd/speakerd.service").read_text()
+
+
+def test_the_mixer_of_each_silent_codec_is_switched_on() -> None:
+    """Boards with a WM8960 play and record: the rule is for their card, and both ways are open from end to end."""
+    rule = (IMAGE / "overlay/usr/lib/udev/rules.d/91-speakerd-wm8960.rules").read_text()
+    matched, *commands = re.findall(r'(?:ATTRS\{id\}==|RUN\+=)"([^"]+)"', rule)
+    silent = [text for board in BOARDS.iterdir() if "dtoverlay=wm8960-" in (text := board.read_text())]
+    assert len(silent) == 2
+    assert all(set(re.findall(r"CARD=(\w+)", text)) == {matched} for text in silent)
+
+    words = [shlex.split(command) for command in commands]
+    assert all(word[:5] == ["/usr/bin/amixer", "-q", "-c", matched, "cset"] for word in words)
+    values = {word[5].removeprefix("name="): word[6] for word in words if len(word) == 7}
+    assert len(values) == len(commands)
+    for side, put in (("Left", "LINPUT1"), ("Right", "RINPUT1")):
+        assert values[f"{side} Output Mixer PCM Playback Switch"] == "on"
+        assert values[f"{side} Boost Mixer {put} Switch"] == "on"
+        assert values[f"{side} Input Mixer Boost Switch"] == "on"
+    assert "alsa-utils" in packages()
 
 
 def test_the_scenes_need_no_hardware() -> None:

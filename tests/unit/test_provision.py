@@ -536,6 +536,14 @@ def test_a_firmware_that_would_not_read_them_is_told_of(card: Card) -> None:
     assert not (card.fat / "hat.txt").exists()
 
 
+def test_a_file_of_the_firmware_that_is_none_is_told_of(card: Card) -> None:
+    """By its name, and nothing is written."""
+    card.put("config.txt", "#" * (1 << 19))
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert card.boots().mistakes == ["panel.board: config.txt is longer than 256 KiB"]
+    assert not (card.fat / "hat.txt").exists()
+
+
 def test_a_card_that_cannot_keep_the_board_does_not_start_again(card: Card) -> None:
     """Else it would do so for ever."""
     with_overlays(card, "googlevoicehat-soundcard")
