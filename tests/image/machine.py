@@ -18,6 +18,12 @@ PATIENCE_S = 600.0
 
 UP = b"the shell is up"
 
+PATIENT = """[Service]
+TimeoutStartSec=600
+WatchdogSec=300
+"""
+"""Emulated by a busy machine, the speaker takes minutes to start, and would be started anew for ever."""
+
 NET = "user,id=net"
 
 
@@ -155,7 +161,7 @@ def _command(board: Board, card: Card, directory: Path, console: Path) -> list[s
     kernel.write_bytes(card.read("a/kernel8.img"))
     initramfs.write_bytes(card.read("a/initramfs8"))
     words = [card.read("a/cmdline.txt").decode().strip().replace("console=tty1", f"console={board.console}")]
-    words += ["systemd.show_status=yes", "systemd.wants=shell.service", _credential(board), *board.words]
+    words += ["systemd.show_status=yes", "systemd.wants=shell.service", *_credentials(board), *board.words]
     command = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"]
     command += ["-monitor", "none", "-kernel", str(kernel), "-initrd", str(initramfs), "-append", " ".join(words)]
     if board.dtb:
@@ -165,17 +171,22 @@ def _command(board: Board, card: Card, directory: Path, console: Path) -> list[s
     return command + [re.sub("CARD|SHELL|CONSOLE", lambda found: places[found[0]], word) for word in board.hardware]
 
 
-def _credential(board: Board) -> str:
-    """Return the word that gives the booted system one more unit; systemd has known it since version 256."""
+def _credentials(board: Board) -> list[str]:
+    """Return the words that give the booted system a unit more, and the speaker time: systemd knows them since 256.
+
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.system-credentials.html
+    """
     start = f"{board.prepare}echo {UP.decode()} >{board.shell}; exec bash --norc <>{board.shell} >&0 2>&1"
-    unit = f"""[Unit]
+    shell = f"""[Unit]
 DefaultDependencies=no
 [Service]
 ExecStart=bash -c 'until [ -e {board.shell} ]; do sleep 0.2; done; {start}'
 """
-    return (
-        f"systemd.set_credential_binary=systemd.extra-unit.shell.service:{base64.b64encode(unit.encode()).decode()}"
-    )
+    given = {"systemd.extra-unit.shell.service": shell, "systemd.unit-dropin.speakerd.service": PATIENT}
+    return [
+        f"systemd.set_credential_binary={name}:{base64.b64encode(text.encode()).decode()}"
+        for name, text in given.items()
+    ]
 
 
 async def _connected(
