@@ -37,6 +37,9 @@ SOUND = f"Sound cards, as microphone.device and speaker.device in {SETTINGS} nam
 
 NO_SOUND = "none: plug one in at USB, or name the board on the pins at panel.board, and start the speaker again"
 
+STARTED = Path("var/lib/speakerd-provision/started-for-hat")
+"""Below the root: for which lines it starts once more. A card that forgets them must not be started for ever."""
+
 RESTART = ["systemctl", "--no-block", "reboot"]
 
 STEP_S = 60
@@ -174,7 +177,14 @@ class Provision:
         except (OSError, ValueError) as error:
             self._taken.mistakes.append(f"panel.board: {error}")
             return
-        if done is not None:
+        started, wanted = self._root / STARTED, "\n".join(lines)
+        if done is None:
+            started.unlink(missing_ok=True)
+        elif started.exists() and started.read_text(encoding="utf-8") == wanted:
+            self._taken.mistakes.append(f"{hat.FILE}: the card does not keep what is written on it; use another one")
+        else:
+            started.parent.mkdir(parents=True, exist_ok=True)
+            _write(started, wanted)
             self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
             self._taken.needs_restart = True
 

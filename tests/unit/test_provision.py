@@ -557,6 +557,20 @@ def test_a_card_that_cannot_keep_the_board_does_not_start_again(card: Card) -> N
     assert not taken.needs_restart
 
 
+def test_a_card_that_forgets_is_not_started_for_ever(card: Card) -> None:
+    """A worn card may take a file and not keep it; the speaker says so and goes on."""
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    assert card.boots().needs_restart
+    (card.fat / hat.FILE).unlink()
+    taken = card.boots()
+    assert not taken.needs_restart
+    assert "use another one" in str(taken)
+    assert not card.boots().needs_restart
+    (card.fat / hat.FILE).unlink()
+    assert card.boots().needs_restart, "somebody removed the file of a card that keeps what is written"
+
+
 def test_a_start_that_cannot_be_asked_for_is_the_owners(card: Card) -> None:
     """They learn that they must switch it off and on."""
     assert restart(card.run) is None
