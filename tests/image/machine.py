@@ -176,7 +176,8 @@ def _credentials(board: Board) -> list[str]:
 
     https://www.freedesktop.org/software/systemd/man/latest/systemd.system-credentials.html
     """
-    start = f"{board.prepare}echo {UP.decode()} >{board.shell}; exec bash --norc <>{board.shell} >&0 2>&1"
+    # Its own errors go to the journal: with all three on a terminal it would be interactive, edit and echo.
+    start = f"{board.prepare}echo {UP.decode()} >{board.shell}; exec bash --norc <>{board.shell} >&0"
     shell = f"""[Unit]
 DefaultDependencies=no
 [Service]

@@ -242,6 +242,11 @@ class Terminal:
         self.text = ""
 
     def press(self, key: bytes) -> None:
+        """Press a key once it sleeps: Python overlooks a Ctrl-C between its question and its wait for an answer."""
+        deadline = time.monotonic() + 30
+        while Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.01)
         os.write(self._file, key)
 
     def end(self) -> int:
