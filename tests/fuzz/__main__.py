@@ -1,4 +1,4 @@
-"""Hunt each target for a while, one after the other, and tell what came of it."""
+"""Hunt each target for a while, as many at a time as there are processors, and tell what came of it."""
 
 import argparse
 import datetime as dt
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,10 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given.output.mkdir(parents=True, exist_ok=True)
     print(HEADING, flush=True)
     outcomes = []
-    for name in names:
-        outcomes.append(_hunt(name, round(given.minutes * 60), given.seed, given.output))
-        print(outcomes[-1], flush=True)
-        _keep(outcomes, given.output / "fuzz.json")
+    with ThreadPoolExecutor(given.at_once) as hunters:
+        hunts = [hunters.submit(_hunt, name, round(given.minutes * 60), given.seed, given.output) for name in names]
+        try:
+            for hunt in hunts:
+                outcomes.append(hunt.result())
+                print(outcomes[-1], flush=True)
+                _keep(outcomes, given.output / "fuzz.json")
+        finally:
+            hunters.shutdown(cancel_futures=True)  # whoever presses Ctrl-C wants no further one
     for outcome in outcomes:
         if not outcome.is_good:
             _tell(outcome, given.output)
@@ -103,6 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="for each target (%(default)s)")
+    parser.add_argument(
+        "--at-once", type=int, default=min(os.cpu_count() or 1, len(TARGETS)), choices=range(1, len(TARGETS) + 1),
+        metavar="N", help="so many of them at a time (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--only", metavar="NAMES", help=f"only these: {', '.join(TARGETS)}")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**31, help="begin with this number")
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="one attempt, with this input, at the one target")

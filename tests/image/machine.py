@@ -71,8 +71,9 @@ PI3 = Board(
     shell="/dev/ttyS1",
     dtb="a/bcm2837-rpi-3-b.dtb",
     prepare="stty -F /dev/ttyS1 raw -echo 115200; ",
-    # QEMU takes the arming of this watchdog for a reset (hw/misc/bcm2835_powermgt.c).
-    words=("systemd.watchdog_sec=0",),
+    # QEMU takes the arming of this watchdog for a reset (hw/misc/bcm2835_powermgt.c). Four processors that share one
+    # of the host's need longer than systemd's 90 s to find the partitions of a card.
+    words=("systemd.watchdog_sec=0", "systemd.default_device_timeout_sec=600"),
 )  # fmt: skip
 
 
