@@ -1,14 +1,12 @@
 """The status and the mute of the real daemon, asked by real commands, over the control socket and over HTTP."""
 
 import asyncio
-import concurrent.futures
 import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import urllib.error
@@ -130,42 +128,33 @@ async def test_nothing_secret_is_in_it(tmp_path: Path) -> None:
             assert [word for word in (secret, KEY) if word in out + err] == []
 
 
-FLOOD = 1000
-LIES = (b"", b"status\n", b"\0" * 5000, b"mu", b"unmute\n")
-
-
-def call(line: socket.socket, path: Path, number: int) -> None:
-    """Connect, say something, and never read; some say that they have said all."""
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
-    line.connect(str(path))  # it waits for its turn, unlike one with a timeout of Python's
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was turned away
-        line.sendall(LIES[number % len(LIES)])
-        if number % 3 == 0:
-            line.shutdown(socket.SHUT_WR)
-
-
-async def flood(path: Path, lines: contextlib.ExitStack) -> None:
-    """Call a thousand times, as fast as the daemon takes it."""
-    with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        callers = [lines.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(FLOOD)]
-        calls = [pool.submit(call, line, path, number) for number, line in enumerate(callers)]
-        async with asyncio.timeout(30):
-            await asyncio.gather(*map(asyncio.wrap_future, calls))
+@contextlib.asynccontextmanager
+async def flood(path: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """Let a thousand call the socket from a process of their own; yield what says when all have called."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.integration.flood", path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    try:
+        yield program.stdout
+    finally:
+        await program.communicate(b"")
 
 
 async def test_a_thousand_callers_do_not_disturb_an_answer(tmp_path: Path) -> None:
     """While it talks, it is flooded, lied to and stared at; it plays on without a gap, and keeps no descriptor."""
     async with kitchen(tmp_path, QUICK) as here:
-        home, pid, lines = here.home, here.home.daemon.process.pid, contextlib.ExitStack()
+        home, pid = here.home, here.home.daemon.process.pid
         home.card.speak(GO_FORWARD + PAUSE)
         await home.daemon.until(40, state="speaking")
         before = most = descriptors(pid)
-        with lines:
-            flooding = asyncio.create_task(flood(here.run / "control", lines))
-            while not flooding.done():
-                most = max(most, descriptors(pid))
-                await asyncio.sleep(0.01)
-            flooding.result()
+        async with flood(here.run / "control") as says:
+            done = asyncio.create_task(says.readline())
+            async with asyncio.timeout(30):
+                while not done.done():
+                    most = max(most, descriptors(pid))
+                    await asyncio.sleep(0.01)
+            assert done.result() == b"done\n"
             assert home.daemon.states[-1] == "speaking"  # or the flood came too late to disturb anybody
             assert most - before <= MOST + 1
             await home.live.wait_for("turn_complete", timeout=40)
