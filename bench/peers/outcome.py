@@ -155,14 +155,19 @@ def interruptions(told: Told) -> str:
     return f"{counted}void: {void}{ended}"
 
 
+def _in_ten_minutes(told: Told) -> float:
+    return 600 / float(told["seconds"]) * int(told["interruptions"])
+
+
 KITCHEN: tuple[tuple[str, Callable[[Told], str]], ...] = (
     ("interrupts itself, times", interruptions),
+    ("interrupts itself, times per 10 minutes at that rate", lambda told: f"{_in_ten_minutes(told):.0f}"),
     ("answers what nobody asked, times", lambda told: str(told["own_turns"])),
     ("questions answered", lambda told: f"{told['answered']} of {told['asked']}"),
     ("speaks, s", lambda told: f"{told['spoken_s']:.0f}"),
     ("microphone overruns", lambda told: str(told["overruns"])),
 )
-"""What is told of a stay in the kitchen: raw counts."""
+"""What is told of a stay in the kitchen: raw counts, and the first of them as a rate."""
 
 
 def notes(found: Found) -> Iterator[str]:

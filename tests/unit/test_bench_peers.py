@@ -275,6 +275,8 @@ def test_the_table_shows_losses_too() -> None:
     assert ["questions answered (n = 2)", "5 of 6", "not measured"] in rows
     assert ["microphone overruns in all conversations (n = 2)", "3", "not measured"] in rows
     assert ["3 minutes in the kitchen: interrupts itself, times (n = 1)", "0", "72"] in rows
+    rate = "3 minutes in the kitchen: interrupts itself, times per 10 minutes at that rate (n = 1)"
+    assert [rate, "0", "240"] in rows
     assert ["3 minutes in the kitchen: speaks, s (n = 1)", "150", "150"] in rows
     assert "- minimal, TCP reset: failed 1 times: python fell over and out" in outcome.markdown(found())
 
