@@ -34,6 +34,10 @@ class Card:
             source.flush()
             self._mtools("mcopy", "-o", source.name, f"::{name}")
 
+    def make(self, directory: str) -> None:
+        """Make a directory on the FAT partition."""
+        self._mtools("mmd", f"::{directory}")
+
     def names(self, directory: str = "") -> list[str]:
         """Return what is in a directory of the FAT partition."""
         return [line.rpartition("/")[2] for line in self._mtools("mdir", "-b", f"::{directory}").splitlines()]

@@ -4,6 +4,8 @@ from tests.image.card import Card
 from tests.image.kitchen import HOSTNAME, KEY, Kitchen, until_booted, until_ready
 from tests.image.machine import PI3
 
+OVERLAY = "googlevoicehat-soundcard"
+
 STATE = "/var/lib/speakerd"
 
 WRONG = """\
@@ -77,6 +79,29 @@ async def a_state_that_is_lost_is_made_anew_and_muted(kitchen: Kitchen) -> str:
     return told
 
 
+async def a_board_on_the_pins_starts_it_once_more(kitchen: Kitchen) -> str:
+    """After the firmware was told of a board, the machine starts once more, and not again."""
+    await kitchen.switch_off()
+    card = Card.flashed(kitchen.image, kitchen.card.file.with_name("board.img"))
+    kitchen.prepare(card)
+    card.make("overlays")  # this card's kernel has none; an owner may bring one
+    card.put(f"overlays/{OVERLAY}.dtbo", "an overlay by its name alone")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat, pin_factory: mock}")
+    machine = await kitchen.boot(card)
+    await machine.ended()
+    told = card.read("hat.txt").decode()
+    assert f"dtoverlay={OVERLAY}" in told.splitlines(), told
+    machine = await kitchen.boot(card)
+    seconds = await until_ready(machine)
+    await until_booted(machine)
+    report = (await machine.run("cat /boot/firmware/speakerd-report.txt")).replace("\r", "")
+    await kitchen.switch_off()
+    assert card.read("hat.txt").decode() == told
+    card.file.unlink()
+    assert "hat.txt" in report, report
+    return f"READY {seconds:.0f} s after the second start; {report}"
+
+
 async def a_pi_3_boots_it(kitchen: Kitchen) -> str:
     """In QEMU's Raspberry Pi 3 the same card starts, from its SD slot and with its USB network."""
     await kitchen.switch_off()
@@ -100,5 +125,6 @@ SCENES = (
     what_was_set_is_kept,
     mistakes_are_told_on_the_fat,
     a_state_that_is_lost_is_made_anew_and_muted,
+    a_board_on_the_pins_starts_it_once_more,
     a_pi_3_boots_it,
 )

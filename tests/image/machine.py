@@ -146,6 +146,10 @@ class Machine:
     async def power_off(self) -> None:
         """Shut it down, and wait for it."""
         self._writer.write(b"systemctl poweroff\n")
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until it has switched itself off, or would start anew: QEMU ends then, too."""
         async with asyncio.timeout(PATIENCE_S):
             await self._process.wait()
 
@@ -177,8 +181,9 @@ def _credentials(board: Board) -> list[str]:
 
     https://www.freedesktop.org/software/systemd/man/latest/systemd.system-credentials.html
     """
-    # Its own errors go to the journal: with all three on a terminal it would be interactive, edit and echo.
-    start = f"{board.prepare}echo {UP.decode()} >{board.shell}; exec bash --norc <>{board.shell} >&0"
+    # The line stays open between the word and the shell, or what is said in between would be lost. Errors go to the
+    # journal: with all three on a terminal the shell would be interactive, edit and echo.
+    start = f"{board.prepare}exec <>{board.shell} >&0; echo {UP.decode()}; exec bash --norc"
     shell = f"""[Unit]
 DefaultDependencies=no
 [Service]
