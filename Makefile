@@ -78,20 +78,22 @@ tables: $(READY)  ## what the benches found (bench/results) into README.md, benc
 	$(BIN)/python -m bench.tables
 
 # Build tools come first and by themselves: the source packages are then built with them, and with nothing unpinned.
+# The files name all there is (--no-deps), or pip would look for newer ones of what is wanted with an extra, and refuse them.
 $(INSTALLED): pyproject.toml requirements/build.txt requirements/all.txt scripts/prerequisites
 	PYTHON=$(PYTHON) scripts/prerequisites
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt
-	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --use-pep517 --require-hashes -r requirements/all.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/build.txt
+	PYPI=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --use-pep517 --no-deps --require-hashes -r requirements/all.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(BIN)/pip check -q
 	touch $@
 
 $(VENV)/.image: $(READY) requirements/image.txt
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/image.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/image.txt
 	touch $@
 
 $(VENV)/.fuzz: $(READY) requirements/fuzz.txt
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
 	touch $@
 
 notices: $(READY)  ## let a synthesiser speak the notices again (speakerd/sound/notices.yaml)

@@ -56,10 +56,10 @@ def python(peer: Peer) -> str:
         print(f"{peer.name}: installing its packages into {directory}", file=sys.stderr, flush=True)
         shutil.rmtree(directory, ignore_errors=True)
         _run(sys.executable, "-m", "venv", str(directory))
-        pip = (str(directory / "bin/pip"), "install", "-q", "--require-hashes", "-r")
+        pip = (str(directory / "bin/pip"), "install", "-q", "--no-deps", "--require-hashes", "-r")
         # PyAudio has no wheel for Linux. What builds it is pinned as well, so it comes first, and by itself.
         _run(*pip, str(BUILD))
-        _run(*pip, str(requirements(peer)), "--no-deps", "--no-build-isolation")
+        _run(*pip, str(requirements(peer)), "--no-build-isolation")
         done.touch()
     return str(directory / "bin/python")
 
