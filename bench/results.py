@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ def about(module: str, target: str) -> dict[str, Any]:
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "command": command(module, target, sys.argv[1:]),
+        "commit": _commit(),
         "machine": machine(),
         "python": platform.python_version(),
         "portaudio": portaudio(),
@@ -102,8 +104,18 @@ def origin(found: Mapping[str, Any]) -> str:
     about = found["machine"]
     return (
         f"{found['date'][:10]}, {about['processor']}, {about['cores']} cores, Linux {about['kernel']}, "
-        f"Python {found['python']}, load {about['load']:.1f}. To repeat it: `{found['command']}`."
+        f"Python {found['python']}, commit {found.get('commit', 'unknown')}, load {about['load']:.1f}. To repeat it: "
+        f"`{found['command']}`."
     )
+
+
+def _commit() -> str:
+    """Return which state of the code was measured, and whether it had changes that nobody can look up."""
+    words = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.check_output(words, cwd=KEPT.parent, stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return "unknown"
 
 
 def _processor() -> str:

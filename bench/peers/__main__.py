@@ -151,7 +151,7 @@ def _starts(arguments: argparse.Namespace, directory: Path) -> Part:
                 peer, f"start {number + 1}", partial(talk.start, peer), directory / f"start-{number}-{peer.name}", 4.5
             )
             for number in range(arguments.starts)
-            for peer in arguments.only
+            for peer in _turns(arguments.only, number)
         ],
         at_once=1,
     )
@@ -169,7 +169,7 @@ def _talk(arguments: argparse.Namespace, directory: Path) -> Part:
                 track.seconds + 9,
             )
             for number in range(arguments.rounds)
-            for peer in arguments.only
+            for peer in _turns(arguments.only, number)
         ],
         at_once=1,
     )
@@ -187,7 +187,7 @@ def _troubles(arguments: argparse.Namespace, directory: Path) -> Part:
             )
             for number in range(arguments.trials)
             for one in trouble.TROUBLES
-            for peer in arguments.only
+            for peer in _turns(arguments.only, number)
         ],
         arguments.at_once,
     )
@@ -195,7 +195,7 @@ def _troubles(arguments: argparse.Namespace, directory: Path) -> Part:
 
 def _kitchen(arguments: argparse.Namespace, directory: Path) -> Part:
     files = write_answers(answers(), directory)
-    # Alone: the air is computed in real time, and one that stands still for another's sake is no room.
+    # The air is computed in real time, and one that stands still for another's sake is no room: it tells so.
     return Part(
         [
             _task(
@@ -207,8 +207,14 @@ def _kitchen(arguments: argparse.Namespace, directory: Path) -> Part:
             )
             for peer in arguments.only
         ],
-        at_once=1,
+        at_once=2,
     )
+
+
+def _turns(peers: list[Peer], number: int) -> list[Peer]:
+    """Return who is next in a round: another one begins each."""
+    first = number % len(peers)
+    return peers[first:] + peers[:first]
 
 
 def _task(peer: Peer, title: str, scene: Callable[[Path], Any], place: Path, seconds: float) -> Task:
@@ -251,8 +257,8 @@ def arguments_of(words: Sequence[str]) -> argparse.Namespace:
     add("--rounds", type=count, default=3, metavar="N", help="conversations with each (default: %(default)s)")
     add("--questions", type=count, default=12, metavar="N", help="in a conversation (default: %(default)s)")
     add("--trials", type=count, default=3, metavar="N", help="of each trouble with each (default: %(default)s)")
-    add("--at-once", type=count, default=4, metavar="N", help="troubles at the same time (default: %(default)s)")
-    add("--minutes", type=float, default=3.0, help="in the kitchen, each (default: %(default)g)")
+    add("--at-once", type=count, default=6, metavar="N", help="troubles at the same time (default: %(default)s)")
+    add("--minutes", type=float, default=10.0, help="in the kitchen, each (default: %(default)g)")
     add("--quick", action="store_true", help="short, to see whether it works")
     add("--output", type=Path, default=Path("bench-out"), metavar="DIR", help="where peers.json goes (%(default)s)")
     arguments = parser.parse_args(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,9 @@ LISTENED_S = 1.0
 
 PAUSE_S = 0.45
 """Silence before a word that makes it the first of a question."""
+
+SILENT_S = 0.2
+"""Silence after a sound that makes it the last of an answer: the longest within one of `bench.track` is 85 ms."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -168,18 +172,25 @@ class Silence:
     after_first_word: float
 
 
-def silences(events: Sequence[WireEvent], captured: Tape, played: Tape, last: float) -> list[Silence]:
-    """Return what became of each answer that was interrupted while it was to be heard; ``last`` is when all ended."""
+def silences(events: Sequence[WireEvent], captured: Tape, played: Tape, last: float) -> tuple[list[Silence], int]:
+    """Return what became of each answer that was interrupted while it was to be heard; ``last`` is when all ended.
+
+    The number is of those that were not silent before the next answer began: nobody can tell when they were.
+    """
     starts = [event.at for event in events if event.kind == "answer_start"]
-    found = []
+    found, endless = [], 0
     for at in (event.at for event in events if event.kind == "interrupted"):
         word = first_word(captured, at)
         if word is None or not played.audible(word - LISTENED_S, word):
             continue
         until = min((start for start in starts if start > at), default=last)
-        end = max(played.audible(word, until), default=word)
-        found.append(Silence(max(0.0, end - at), end - word))
-    return found
+        sounds = [word, *played.audible(word, until), until]
+        end = next((sound for sound, following in pairwise(sounds) if following - sound >= SILENT_S), None)
+        if end is None:
+            endless += 1
+        else:
+            found.append(Silence(max(0.0, end - at), end - word))
+    return found, endless
 
 
 def first_word(captured: Tape, before: float) -> float | None:

@@ -60,7 +60,8 @@ PEERS = (
         "pipecat-ai",
         "through_pipecat.py",
         (MODEL,),
-        about="GeminiLiveLLMService between its LocalAudioTransport (PyAudio)",
+        about="GeminiLiveLLMService between its LocalAudioTransport (PyAudio), which has no echo canceller; "
+        "mostly it is used behind browsers, which have one",
     ),
     Peer(
         "livekit",
@@ -76,7 +77,8 @@ PEERS = (
         "vision-agents",
         "through_vision.py",
         (MODEL,),
-        about="gemini.Realtime with the local edge (sounddevice) in place of the service that it is made for",
+        about="gemini.Realtime with the local edge (sounddevice), which has no echo canceller, in place of the "
+        "service that it is made for; its devices are told their rates, 16 and 24 kHz",
     ),
 )
 

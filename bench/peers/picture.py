@@ -30,7 +30,11 @@ def figures(found: Found) -> bytes:
     sheet = _paper(11, 0.5 + lines * (0.55 + 0.22 * len(found["peers"])))
     for place, row in enumerate(rows, 1):
         _chart(sheet.add_subplot(lines, columns, place), found, row)
-    sheet.suptitle(f"{found['date'][:10]}, {found['machine']['processor']}: less is better", size=10, color=INK)
+    sheet.suptitle(
+        f"{found['date'][:10]}, {found['machine']['processor']}: less is better; lines from the least to the most",
+        size=10,
+        color=INK,
+    )
     return _svg(sheet)
 
 
@@ -79,6 +83,7 @@ def _chart(axes: Any, found: Found, row: Row) -> None:
         values = samples(found, peer, row.name)
         axes.text(longest * 1.03, place, figure(values, row), va="center", size=7.5, color=INK)
     axes.set_xlim(0, longest * 1.5)
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= longest])  # beyond are the figures
     axes.set_yticks(range(len(everybody)), [peer.title for peer in everybody], size=7.5)
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=7)
@@ -90,6 +95,8 @@ def _colour(words: str, cell: str) -> str:
     """Return how a cell is painted: by how many of how many, or by whether there is what should not be."""
     if cell == MISSING or "void" in cell:
         return UNKNOWN
+    if "in the kitchen: questions" in words:  # who interrupts itself is asked less
+        return PAPER
     number, _, rest = cell.partition(" of ")
     if rest:
         whole = rest.split(",")[0].split(";")[0]

@@ -79,7 +79,7 @@ def _add_delays(talk: Talk, server: Server, track: Track, card: SimulatedCard, b
         delays += found
         lost += missing
     sounds, unheard = figures.first_sounds(events, [_at_16_khz(answer) for answer in track.answers], played)
-    silences = figures.silences(events, captured, played, ended)
+    silences, endless = figures.silences(events, captured, played, ended)
     up = figures.kilobytes_per_minute(events, began + track.silence.start, began + track.silence.end)
     talk.values |= {
         "uplink_silence_kb_per_min": [up],
@@ -95,6 +95,7 @@ def _add_delays(talk: Talk, server: Server, track: Track, card: SimulatedCard, b
         "answers": len([event for event in events if event.kind == "answer_start"]),
         "messages not recognised": lost,
         "answers not heard": unheard,
+        "answers not silent before the next": endless,
         "connections": len({event.connection for event in events if event.kind == "open"}),
     }
 

@@ -26,6 +26,8 @@ TRIES = 4
 IDLE_S = 3.0
 """From the end of the first answer to the trouble."""
 
+DEAD_LINE = "a line that is dead for 60 s and looks alive"
+
 INTERNAL = {"close": {"code": 1011, "reason": "Internal error encountered."}}
 
 
@@ -51,10 +53,11 @@ TROUBLES = (
     Trouble("reset", "TCP reset", ({"reset": True},)),
     Trouble("outage", "20 s in which nobody answers the door", ({"refuse": 20},), lasts_s=20),
     # The kernel still takes what is sent; new connections are served.
+    Trouble("half-open", DEAD_LINE, ({"stop_reading": 60}, {"freeze": 60}), patience_s=75, since="its beginning"),
     Trouble(
-        "half-open",
-        "a line that is dead for 60 s and looks alive",
-        ({"stop_reading": 60}, {"freeze": 60}),
+        "half-open-let-go",
+        f"{DEAD_LINE}, where the service takes a new one in its place",
+        ({"stop_reading": 60}, {"freeze": 60}, {"let_go": True}),
         patience_s=75,
         since="its beginning",
     ),

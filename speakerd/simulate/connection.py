@@ -222,6 +222,8 @@ class Connection:
             self._tasks.create_task(self._go_away(do.go_away), name="go away")
         elif do.forget_handles:
             self._around.handles.forget()
+        elif do.let_go:
+            self._around.handles.let_go()
         elif self._conversation and do.phantom_interrupted:
             if not self._conversation.model.interrupt():
                 await self.send(wire.content(interrupted=True))

@@ -55,6 +55,10 @@ class Handles:
         """Take it that no handle was ever given."""
         self._given.clear()
 
+    def let_go(self) -> None:
+        """Take it that no conversation has a connection, whatever is still open: a new one takes its place."""
+        self._open.clear()
+
     def opened(self, memory: Memory) -> None:
         """Take it that this conversation has a connection."""
         self._open.add(memory.session)

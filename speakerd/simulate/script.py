@@ -162,6 +162,7 @@ class Do(_Part):
     go_away: Seconds | None = None
     phantom_interrupted: Literal[True] | None = None
     forget_handles: Literal[True] | None = None
+    let_go: Literal[True] | None = None
     pause: Seconds | None = None
     pace: Annotated[float, Field(gt=0, le=1000)] | None = None
 

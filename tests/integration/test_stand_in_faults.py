@@ -256,6 +256,23 @@ async def test_handles_are_forgotten(tmp_path: Path) -> None:
             assert await caller.closed() == (1008, "BidiGenerateContent session not found")
 
 
+@pytest.mark.parametrize("lets_go", [False, True])
+async def test_a_conversation_that_still_has_a_connection_is_resumed_only_where_that_is_let_go_of(
+    tmp_path: Path, lets_go: bool
+) -> None:
+    """A second connection of a conversation is refused, unless the script lets go of the first one."""
+    faults = [{"when": {"event": "handle"}, "do": {"let_go": True}}] if lets_go else []
+    async with stand_in(tmp_path, faults=faults) as live, Caller.call(live) as first:
+        await first.set_up()
+        handle = (await first.until("sessionResumptionUpdate"))["sessionResumptionUpdate"]["newHandle"]
+        async with Caller.call(live) as second:
+            await second.send({"setup": {"model": f"models/{MODEL}", "sessionResumption": {"handle": handle}}})
+            if lets_go:
+                await second.until("setupComplete")
+            else:
+                assert (await second.closed())[0] == 1011
+
+
 ANSWERS_GONE_WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"empty_turn": True}, ["turnComplete", "usageMetadata"]),
     ({"turn_reason": "RESPONSE_REJECTED"}, ["turnComplete", "turnCompleteReason", "usageMetadata"]),

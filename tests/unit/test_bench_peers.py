@@ -114,7 +114,8 @@ def test_silence_begins_with_the_last_sound_of_an_answer() -> None:
     said = np.concatenate((quiet(2), VOICE[:RATE], quiet(3)))
     answer = np.concatenate((quiet(0.5), np.resize(VOICE, round(1.9 * RATE)), quiet(3)))
     events = [event("answer_start", 100.4, turn=1), event("interrupted", 102.2, turn=1)]
-    (silence,) = figures.silences(events, tape(said), tape(answer), last=105.0)
+    (silence,), endless = figures.silences(events, tape(said), tape(answer), last=105.0)
+    assert endless == 0
     assert silence.after_interrupted == pytest.approx(0.2, abs=0.03)
     assert silence.after_first_word == pytest.approx(0.4, abs=0.06)
 
@@ -124,8 +125,24 @@ def test_whoever_is_silent_before_the_server_knows_has_no_delay() -> None:
     said = np.concatenate((quiet(2), VOICE[:RATE], quiet(3)))
     answer = np.concatenate((quiet(0.5), np.resize(VOICE, round(1.6 * RATE)), quiet(3)))
     events = [event("answer_start", 100.4, turn=1), event("interrupted", 102.3, turn=1)]
-    (silence,) = figures.silences(events, tape(said), tape(answer), last=105.0)
+    (silence,), _ = figures.silences(events, tape(said), tape(answer), last=105.0)
     assert silence.after_interrupted == 0
+
+
+@pytest.mark.parametrize(("gap", "measured"), [(0.5, 1), (0.1, 0)])
+def test_the_next_answer_is_not_taken_for_the_rest_of_the_one_before(gap: float, measured: int) -> None:
+    """An answer ends where it falls silent, even where the next is heard too soon; one that does not has no end."""
+    said = np.concatenate((quiet(2), VOICE[:RATE], quiet(3)))
+    rest = np.resize(VOICE, round((3.0 - gap) * RATE))
+    answers = np.concatenate((rest, quiet(gap), np.resize(VOICE, 2 * RATE)))
+    events = [
+        event("answer_start", 100.0, turn=1),
+        event("interrupted", 102.2, turn=1),
+        event("answer_start", 103.1, turn=2),
+    ]
+    found, endless = figures.silences(events, tape(said), tape(answers), last=105.0)
+    assert (len(found), endless) == (measured, 1 - measured)
+    assert all(silence.after_interrupted == pytest.approx(0.8 - gap, abs=0.02) for silence in found)
 
 
 def test_a_tape_knows_its_pauses() -> None:
@@ -273,10 +290,8 @@ def test_the_table_shows_losses_too() -> None:
     again = "TCP reset: answers again, from its end (n = 3)"
     assert [again, "3 of 3, 1.0 s", "3 of 3, 2.3 s"] in rows
     assert ["questions answered (n = 2)", "5 of 6", "not measured"] in rows
-    assert ["microphone overruns in all conversations (n = 2)", "3", "not measured"] in rows
+    assert ["microphone overruns in all conversations, times (n = 2)", "3", "not measured"] in rows
     assert ["3 minutes in the kitchen: interrupts itself, times (n = 1)", "0", "72"] in rows
-    rate = "3 minutes in the kitchen: interrupts itself, times per 10 minutes at that rate (n = 1)"
-    assert [rate, "0", "240"] in rows
     assert ["3 minutes in the kitchen: speaks, s (n = 1)", "150", "150"] in rows
     assert "- minimal, TCP reset: failed 1 times: python fell over and out" in outcome.markdown(found())
 
@@ -284,7 +299,7 @@ def test_the_table_shows_losses_too() -> None:
 @pytest.mark.parametrize(
     ("again", "status", "words"),
     [
-        (None, None, "1 of 3, 1.0 s; not in 30 s: it runs and connected once, to be refused: 1008 not found"),
+        (None, None, "1 of 3, 1.0 s; no: it runs and connected once, to be refused: 1008 not found"),
         (None, 1, "1 of 3, 1.0 s; it ended, status 1"),
     ],
 )
@@ -366,16 +381,19 @@ def test_a_mistake_in_a_word_is_told_with_what_is_right(words: list[str]) -> Non
     assert re.search("'foo'; there are: |0 is not a number of at least one", done.stderr)
 
 
-def test_one_run_does_everything_within_an_hour(tmp_path: Path) -> None:
+def test_one_run_does_everything_in_little_more_than_an_hour(tmp_path: Path) -> None:
     """Thirty samples of each delay, more starts than that, three trials of each trouble; what is timed is alone."""
     arguments = arguments_of([])
     parts = parts_of(arguments, tmp_path)
     assert arguments.starts + arguments.rounds > 30
     assert arguments.rounds * (arguments.questions - 1) >= 33  # the first question breaks into no answer
     assert len(parts["troubles"].tasks) == 3 * len(TROUBLES) * len(PEERS)
-    assert [parts[name].at_once for name in ("starts", "talk", "kitchen")] == [1, 1, 1]
-    assert [task.peer for task in parts["starts"].tasks[: len(PEERS)]] == list(PEERS)
-    assert sum(part.seconds for part in parts.values()) <= 3600
+    assert [parts[name].at_once for name in ("starts", "talk", "kitchen")] == [1, 1, 2]
+    assert parts["kitchen"].tasks[0].seconds >= 600  # they are compared by how often in ten minutes
+    first, second = (parts["starts"].tasks[at : at + len(PEERS)] for at in (0, len(PEERS)))
+    assert [task.peer for task in first] == list(PEERS)
+    assert [task.peer for task in second] == [*PEERS[1:], PEERS[0]]
+    assert sum(part.seconds for part in parts.values()) <= 4500
     assert all(task.deadline_s > task.seconds for part in parts.values() for task in part.tasks)
     places = [task.place for part in parts.values() for task in part.tasks]
     assert len(set(places)) == len(places)
