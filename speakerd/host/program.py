@@ -49,19 +49,27 @@ async def printed_by(words: Sequence[str], limit: float) -> Printed:
         OSError: it cannot be started; TimeoutError: it took too long, or printed without end.
     """
     loop = asyncio.get_running_loop()
-    transport, watch = await loop.subprocess_exec(
-        _Watch, *words, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(_Watch, *words, stdin=asyncio.subprocess.DEVNULL, start_new_session=True)
     )
     try:
         async with asyncio.timeout(limit):
+            # Cancelled while it starts, the event loop would end it, and not what it has started by then.
+            transport, watch = await asyncio.shield(starting)
             await watch.finished.wait()
         if any(len(pipe) > LONGEST for pipe in watch.pipes.values()):
             raise TimeoutError
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):  # it and its children have all ended
-            os.killpg(transport.get_pid(), signal.SIGKILL)
-        await watch.exited.wait()  # or nobody would collect its status
+        with contextlib.suppress(OSError):  # it could not be started
+            await _ended(*await starting)
         raise
-    finally:
-        transport.close()
+    transport.close()
     return Printed(transport.get_returncode() or 0, bytes(watch.pipes[1]), bytes(watch.pipes[2]))
+
+
+async def _ended(transport: asyncio.SubprocessTransport, watch: _Watch) -> None:
+    """End a program and its children."""
+    with contextlib.suppress(ProcessLookupError):  # all of them have ended
+        os.killpg(transport.get_pid(), signal.SIGKILL)
+    await watch.exited.wait()  # or nobody would collect its status
+    transport.close()

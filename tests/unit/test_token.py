@@ -254,16 +254,20 @@ def group_lives(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("how", ["too-slow", "cancelled"])
+@pytest.mark.parametrize("how", ["too-slow", "cancelled", "cancelled-at-once"])
 async def test_a_program_is_ended_with_its_children(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that takes too long, or is not needed any more, leaves no process behind."""
-    monkeypatch.setattr(module, "LIMIT_S", 60.0 if how == "cancelled" else 1.0)
+    monkeypatch.setattr(module, "LIMIT_S", 1.0 if how == "too-slow" else 60.0)
     file = tmp_path / "pid"
     tokens = Tokens(TokenSettings(command=[sys.executable, "-c", SLOW, str(file)]), "")
     taking = asyncio.create_task(tokens.take())
-    if how == "cancelled":
+    if how == "cancelled-at-once":
+        await asyncio.sleep(0)  # it has been started, and the event loop does not know yet
+        while not (file.exists() and file.read_text().strip()):
+            time.sleep(0.01)  # noqa: ASYNC251 - it shall not get to know
+    if how != "too-slow":
         await until(lambda: file.exists() and bool(file.read_text().strip()), "the program")
         taking.cancel()
         with pytest.raises(asyncio.CancelledError):
