@@ -56,7 +56,7 @@ test-soak: $(READY)  ## 500 turns in one process: memory, threads and descriptor
 soak: $(READY)  ## random faults at random moments under a hurried clock: a line a minute, a table at the end; HOURS=1
 	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),1) $(if $(SEED),--seed $(SEED)) --output soak-out
 
-fuzz: $(VENV)/.fuzz  ## messages, settings, callers, sound files and journals, made up (x86-64; half an hour); MINUTES=10 each, ONLY=messages
+fuzz: $(VENV)/.fuzz  ## whatever comes from outside, made up: messages, settings, callers, files … (x86-64; half an hour); MINUTES=10 each, ONLY=messages
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) --output fuzz-out
 
 check: $(READY)  ## style and types

@@ -80,7 +80,10 @@ def _moment(text: object) -> float:
         return float("inf")
     if not isinstance(text, str):
         raise ValueError("no time")
-    moment = dt.datetime.fromisoformat(text)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no time") from None  # what is told must not hold what may be a secret
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     return time.monotonic() + moment.timestamp() - time.time()

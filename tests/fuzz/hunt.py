@@ -18,6 +18,7 @@ TARGETS = {
     "control": ("tests.fuzz.control_socket", "CONTROL"),
     "wav": ("tests.fuzz.wav_headers", "WAV"),
     "journal": ("tests.fuzz.journal_lines", "JOURNAL"),
+    "token": ("tests.fuzz.token_answers", "TOKEN"),
 }
 """Where each target is: a module is imported only when what it tries may be instrumented."""
 
