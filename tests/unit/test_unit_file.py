@@ -48,6 +48,7 @@ def test_it_is_hardly_exposed(unit: Path) -> None:
     [
         ("Type", "notify"),
         ("Restart", "always"),
+        ("RestartSec", "2"),
         ("StartLimitIntervalSec", "0"),
         ("RestartPreventExitStatus", "78"),
         ("WatchdogSec", "20"),

@@ -134,7 +134,7 @@ class Kitchen:
             # ProtectProc= brings a /proc of its own, without the board that is laid over the other one.
             "BindReadOnlyPaths=/run/cpuinfo:/proc/cpuinfo",
             # Without a real processor below it, everything takes its time.
-            "TimeoutStartSec=180", "RestartSec=0", more,
+            "TimeoutStartSec=180", more,
         ]  # fmt: skip
         text = "\n".join(lines)
         if not DROP_IN.exists() or DROP_IN.read_text() != text:
@@ -184,6 +184,10 @@ class Kitchen:
     def disk(self) -> str:
         """Return what it would do after a power cut."""
         return (STATE / "mute").read_text().strip()
+
+    async def until_disk(self, word: str) -> None:
+        """Wait until the disk holds this."""
+        await until(lambda: self.disk() == word, f"the disk to say {word}", 10)
 
     # The panel and the room.
 
