@@ -264,8 +264,11 @@ async def test_a_program_is_ended_with_its_children(
     tokens = Tokens(TokenSettings(command=[sys.executable, "-c", SLOW, str(file)]), "")
     taking = asyncio.create_task(tokens.take())
     if how == "cancelled-at-once":
-        await asyncio.sleep(0)  # it has been started, and the event loop does not know yet
+        for _ in range(2):  # it is started, and the event loop does not know yet
+            await asyncio.sleep(0)
+        deadline = time.monotonic() + 30
         while not (file.exists() and file.read_text().strip()):
+            assert time.monotonic() < deadline, "the program was not started"
             time.sleep(0.01)  # noqa: ASYNC251 - it shall not get to know
     if how != "too-slow":
         await until(lambda: file.exists() and bool(file.read_text().strip()), "the program")
