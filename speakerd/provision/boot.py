@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 
 from speakerd.host.card import REPORT
+from speakerd.provision.whole import settle, write
 
 LONGEST = 256 * 1024
 """Bytes of a file that somebody has written by hand; what is longer is none."""
@@ -98,19 +99,8 @@ class Boot:
         Raises:
             OSError: it cannot be written.
         """
-        file = self._directory / name
-        unfinished = file.with_name(f".{name}.new")
         with self._writable():
-            try:
-                with unfinished.open("wb") as opened:
-                    opened.write(content)
-                    opened.flush()
-                    os.fsync(opened.fileno())
-                unfinished.replace(file)
-            finally:
-                with contextlib.suppress(OSError):  # nobody reads it, and the next write takes its place
-                    unfinished.unlink(missing_ok=True)
-            self._settle()
+            write(self._directory / name, content, None)
 
     def wipe(self, file: Path) -> None:
         """Overwrite a file with nothing that could be read, and remove it; a flash card may still keep a copy inside.
@@ -125,7 +115,7 @@ class Boot:
                 opened.flush()
                 os.fsync(opened.fileno())
             file.unlink()
-            self._settle()
+            settle(self._directory)
 
     def report(self, head: str, body: str) -> None:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.
@@ -145,14 +135,6 @@ class Boot:
             return self.text(REPORT).partition("\n\n")[2]
         except (OSError, ValueError):
             return ""
-
-    def _settle(self) -> None:
-        with contextlib.suppress(OSError):  # not every file system lets a directory be opened for that
-            handle = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
 
 
 def _is_wiped(file: Path) -> bool:

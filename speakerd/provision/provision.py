@@ -20,6 +20,7 @@ from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
+from speakerd.provision.whole import write
 from speakerd.set_up.store import Store
 from speakerd.settings import load
 from speakerd.sound.devices import Device, devices
@@ -144,7 +145,7 @@ class Provision:
             return False
         drop_ins.mkdir(parents=True, exist_ok=True)
         self._try(drop_ins, text)
-        _write(drop_in, text)
+        write(drop_in, text.encode())
         self._taken.done.append(f"the settings in {file.name} are in force")
         return False
 
@@ -183,8 +184,7 @@ class Provision:
         elif started.exists() and started.read_text(encoding="utf-8") == wanted:
             self._taken.mistakes.append(f"{hat.FILE}: the card does not keep what is written on it; use another one")
         else:
-            started.parent.mkdir(parents=True, exist_ok=True)
-            _write(started, wanted)
+            write(started, wanted.encode())
             self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
             self._taken.needs_restart = True
 
@@ -278,7 +278,7 @@ def tell_speaker(mistakes: Sequence[str], directory: Path) -> None:
     """Leave the mistakes where the speaker finds them when it starts; it shows and says that there are some."""
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     file = directory / card.MISTAKES
-    _write(file, "".join(f"{text}\n" for text in mistakes))
+    write(file, "".join(f"{text}\n" for text in mistakes).encode())
 
 
 def run(command: Sequence[str], told: str) -> None:
@@ -307,13 +307,3 @@ def _writable(directory: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             run(["mount", "-o", "remount,ro", str(directory)], "")
-
-
-def _write(file: Path, text: str) -> None:
-    unfinished = file.with_name(f".{file.name}.new")
-    with unfinished.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    unfinished.chmod(0o644)
-    unfinished.replace(file)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from speakerd.provision.preseed import Preseed, Ssh, User, Wlan
+from speakerd.provision.whole import write
 
 Run = Callable[[Sequence[str], str], None]
 """Runs a program of the system with this on its standard input; raises OSError where it fails."""
@@ -132,15 +133,7 @@ class System:
             return ""
 
     def _write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Write a file whole or not at all."""
-        file = self._root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.new")
-        unfinished.unlink(missing_ok=True)
-        unfinished.touch(mode)
-        unfinished.chmod(mode)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
+        write(self._root / name, text.encode(), mode)
 
 
 def connection(wlan: Wlan) -> str:
