@@ -1,6 +1,7 @@
 """What is done with what the owner has written: each step is done as a whole, or again at the next boot."""
 
 import contextlib
+import difflib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,8 @@ class System:
         """
         if told.user is not None and self._is_of_the_system(told.user.name):
             raise ValueError(f"user.name: {told.user.name} is a name that the system itself uses; choose another one")
+        if told.locale.timezone:
+            self._see_zone(told.locale.timezone)
         if told.system.hostname:
             self._name(told.system.hostname)
             yield f"the speaker is called {told.system.hostname}"
@@ -61,9 +64,15 @@ class System:
         self._write("etc/hostname", f"{name}\n")
         self._run(["hostname", name], "")
 
+    def _see_zone(self, name: str) -> None:
+        zones = self._root / ZONES
+        if not (zones / name).is_file():
+            places = [str(file.relative_to(zones)) for file in zones.rglob("*") if file.is_file()]
+            near = difflib.get_close_matches(name, places, 1)
+            hint = f"did you mean {near[0]}?" if near else 'write one such as "Europe/Berlin"'
+            raise ValueError(f"locale.timezone: there is no such place; {hint}")
+
     def _zone(self, name: str) -> str:
-        if not (self._root / ZONES / name).is_file():
-            return f"there is no time zone {name}, so the time stays as it is"
         link = self._root / "etc/localtime"
         new = link.with_name(".localtime.new")
         new.unlink(missing_ok=True)
