@@ -54,6 +54,10 @@ ALIKE = 0.75
 """How much two names have in common (difflib) when one of them is taken for a slip of the pen."""
 
 
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""What is written into files of the system, whose lines would end, or mean something else, at a control character."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
@@ -73,7 +77,7 @@ class User(_Section):
     """Somebody who may log in."""
 
     name: UserName
-    password: str | None = Field(default=None, pattern=r"^[^\n\r\x00]+$")
+    password: Line | None = None
     password_encrypted: bool = False
     groups: list[Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$")]] = []
     passwordless_sudo: bool = False
@@ -89,17 +93,17 @@ class User(_Section):
 class Ssh(_Section):
     """Whether and how one may log in from afar."""
 
-    enabled: bool = False
+    enabled: bool | None = None
     password_authentication: bool = False
-    authorized_keys: list[Annotated[str, StringConstraints(pattern=r"^[^\n]+$")]] = []
+    authorized_keys: list[Line] = []
 
 
 class Wlan(_Section):
     """The wireless network."""
 
-    ssid: str | None = Field(default=None, min_length=1)
+    ssid: Line | None = None
     ssid_hex: str | None = Field(default=None, pattern=r"^([0-9a-fA-F]{2}){1,32}$")
-    password: str | None = None
+    password: Line | None = None
     password_encrypted: bool = False
     hidden: bool = False
     country: Country | None = None
@@ -198,7 +202,7 @@ def parse(text: str) -> Preseed:
     try:
         told: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{error}; a text goes between quotation marks") from None
+        raise ValueError(f"{error}{_advice(text, str(error))}") from None
     found = list(_slips(text, told))
     try:
         preseed = Preseed.model_validate(told)
@@ -207,6 +211,17 @@ def parse(text: str) -> Preseed:
     if found:
         raise ValueError("\n".join(found))
     return preseed
+
+
+def _advice(text: str, said: str) -> str:
+    """Return what to do about a line that is no TOML; nothing where there is no telling."""
+    found = re.search(r"at line (\d+)", said)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    if re.search("[“”„]", line):
+        return '; write " instead of “ and ”'
+    if "\\" in line:
+        return "; a text with a \\ in it goes between ' and '"
+    return "; a text goes between quotation marks" if "Invalid value" in said else ""
 
 
 def _slips(text: str, told: dict[str, Any]) -> Iterator[str]:
@@ -250,7 +265,8 @@ EXPECTED = {
     "user.password": "a text in one line",
     "user.groups": 'a list of groups, such as ["sudo"]',
     "ssh.authorized_keys": 'a list of public keys, each in one line: ["ssh-ed25519 AAAA... anna@laptop"]',
-    "wlan.ssid": "the name of your Wi-Fi, which is not empty",
+    "wlan.ssid": "the name of your Wi-Fi, in one line",
+    "wlan.password": "a text in one line",
     "wlan.ssid_hex": "its name as hexadecimal digits",
     "wlan.country": 'two letters, such as "DE"',
     "locale.timezone": 'a place, such as "Europe/Berlin"',

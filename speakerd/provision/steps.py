@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from speakerd.provision.preseed import Preseed, Ssh, User, Wlan
+from speakerd.provision.preseed import NAME, Preseed, Ssh, User, Wlan
 from speakerd.provision.whole import write
 
 Run = Callable[[Sequence[str], str], None]
@@ -55,6 +55,8 @@ class System:
             yield f"{told.user.name} may log in"
         if told.user is not None and told.ssh.enabled:
             yield self._ssh(told.user, told.ssh)
+        if told.ssh.enabled is False:
+            yield self._no_ssh()
         if told.speakerd.journal:
             self._journal(keep=told.speakerd.journal == "persistent")
             yield f"the journal is {told.speakerd.journal}"
@@ -96,7 +98,11 @@ class System:
         if wlan.octets:
             file = "etc/NetworkManager/system-connections/speakerd-wifi.nmconnection"
             self._write(file, connection(wlan), 0o600)
-            done.append(f"the wireless network is {wlan.octets.decode(errors='replace')}")
+            # Any byte may be in it; in a report it must not begin a line.
+            shown = "".join(char if char.isprintable() else "�" for char in wlan.octets.decode(errors="replace"))
+            kind = ", an open one" if wlan.password is None and wlan.key_mgmt != "owe" else ""
+            again = f"for another one, or another password, write {NAME} again"
+            done.append(f"the wireless network is {shown}{kind}; {again}")
         return ", ".join(done) or "no wireless network is named"
 
     def _is_of_the_system(self, name: str) -> bool:
@@ -129,6 +135,11 @@ class System:
         self._run(["systemctl", "enable", "ssh.service"], "")
         self._run(["systemctl", "start", "--no-block", "ssh.service"], "")
         return f"{user.name} may do so with SSH, {'with a password' if ssh.password_authentication else 'with a key'}"
+
+    def _no_ssh(self) -> str:
+        self._run(["systemctl", "disable", "ssh.service"], "")
+        self._run(["systemctl", "stop", "--no-block", "ssh.service"], "")
+        return "nobody may log in from afar: SSH is off"
 
     def _journal(self, *, keep: bool) -> None:
         text = "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n" if keep else "[Journal]\nStorage=volatile\n"

@@ -170,7 +170,7 @@ def test_nobody_can_log_in_unless_that_was_asked_for(card: Card) -> None:
         ('[system]\nhostname = "my kitchen"', "line 2: system.hostname: expected letters"),
         ('[wlan]\nssid = "Home"\npassword = "short"', "password must have 8 to 63 characters"),
         ('[wlan]\nssid = "Home"\npassword = "12345678"\ncountry = "Germany"', "wlan.country: "),
-        ("[wlan]\nssid = Home", "a text goes between quotation marks"),
+        ("[wlan]\nssid = Home", "Invalid value (at line 2, column 8); a text goes between quotation marks"),
         ("[ssh]\nenabled = true", "there must be a [user] who logs in"),
         ('[user]\nname = "anna"\n[ssh]\nenabled = true', "nobody could log in"),
         ('[user]\nname = "Anna Smith"', "user.name: "),
@@ -182,6 +182,19 @@ def test_nobody_can_log_in_unless_that_was_asked_for(card: Card) -> None:
             '[wlan]\nssid = "Home"\npasword = "12345678"',
             "line 3: wlan.pasword is unknown; did you mean wlan.password",
         ),
+        (
+            '[wlan]\nssid = "Home"\npassword = "12345678\\n[ipv4]"',
+            "line 3: wlan.password: expected a text in one line",
+        ),
+        ('[wlan]\nssid = "Ho\\u0007me"', "line 2: wlan.ssid: expected the name of your Wi-Fi, in one line"),
+        (
+            '[user]\nname = "anna"\n[ssh]\nenabled = true\nauthorized_keys = ["ssh-ed25519 A\\rssh-rsa B"]',
+            "line 5: ssh.authorized_keys: expected a list of public keys",
+        ),
+        ("[wlan]\nssid = “Home”", 'write " instead of “ and ”'),
+        ('[wlan]\nssid = "C:\\Home"', "a text with a \\ in it goes between ' and '"),
+        ('[wlan]\nssid = "a"\npassword = "12345678\\Q"', "a text with a \\ in it goes between ' and '"),
+        ("wlan\n", "(at line 1, column 5)"),
         ('[wlan]\nSSID = "Home"', "line 2: wlan.SSID is unknown; did you mean wlan.ssid?"),
         ('[wifi]\nssid = "Home"\npassword = "12345678"', "line 1: [wifi] is unknown; did you mean [wlan]?"),
         ('[wi-fi]\nssid = "Home"\n', "line 1: [wi-fi] is unknown; did you mean [wlan]?"),
@@ -212,6 +225,34 @@ def test_a_mistake_is_told_and_nothing_of_its_file_is_done(card: Card, text: str
     assert not (card.root / "etc/hostname").exists()
     assert "12345678" not in str(taken)
     assert "short" not in str(taken).replace("in short", "")
+
+
+def test_what_helps_is_said_where_it_helps(card: Card) -> None:
+    """Quotation marks are no cure for a section that stands there twice."""
+    card.put("rpi-preseed.toml", '[wlan]\nssid = "Home"\n[wlan]\n')
+    assert "quotation" not in str(card.boots())
+
+
+def test_the_report_says_how_to_try_another_password(card: Card) -> None:
+    """The file is gone by then; and whoever forgot the password reads that this network has none."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    told = "the wireless network is Küche; 5 GHz; for another one, or another password, write rpi-preseed.toml again"
+    assert any(told in line for line in card.boots().done)
+    card.put("rpi-preseed.toml", '[wlan]\nssid_hex = "410a0a2d20"\n')
+    assert any("the wireless network is A��- , an open one;" in line for line in card.boots().done)
+
+
+def test_ssh_is_switched_off_again(card: Card) -> None:
+    """It takes the same file and the one word; a file that says nothing of SSH leaves it as it is."""
+    card.put("rpi-preseed.toml", "[ssh]\nenabled = false\n")
+    assert card.boots().done[0] == "nobody may log in from afar: SSH is off"
+    assert [command for command, _ in card.ran] == [
+        ["systemctl", "disable", "ssh.service"],
+        ["systemctl", "stop", "--no-block", "ssh.service"],
+    ]
+    card.put("rpi-preseed.toml", '[system]\nhostname = "kitchen"\n[ssh]\n')
+    card.boots()
+    assert not [command for command, _ in card.ran[2:] if command[0] == "systemctl"]
 
 
 def test_settings_are_in_force_and_stay_on_the_card(card: Card) -> None:
