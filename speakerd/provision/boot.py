@@ -29,6 +29,14 @@ class Boot:
         self._directory = directory
         self._writable = writable
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anything of it can be read: the firmware has its files there, so none is empty."""
+        try:
+            return any(self._directory.iterdir())
+        except OSError:
+            return False
+
     def find(self, name: str) -> list[Path]:
         """Return the files of this name, without those that only a power cut kept from being removed."""
         wanted = (name.lower(), f"{name.lower()}.txt")
@@ -48,14 +56,11 @@ class Boot:
                 continue
             meant = difflib.get_close_matches(name, names, 1, ALIKE)
             if meant and name not in meant and not self.find(meant[0]):
-                slips[file.name] = meant[0]
+                slips[shown(file)] = meant[0]
         return slips
 
     def _files(self) -> list[Path]:
-        try:
-            return sorted(path for path in self._directory.iterdir() if path.is_file())
-        except OSError:
-            return []
+        return sorted(path for path in self._directory.iterdir() if path.is_file())
 
     def read(self, file: Path) -> str:
         """Return what a file says, whatever editor wrote it: UTF-8 or UTF-16 with their marks, or what Windows takes.
@@ -135,6 +140,11 @@ class Boot:
             return self.text(REPORT).partition("\n\n")[2]
         except (OSError, ValueError):
             return ""
+
+
+def shown(file: Path) -> str:
+    """Return the name of a file as it can be written down: the kernel may take it for one in another alphabet."""
+    return file.name.encode(errors="replace").decode()
 
 
 def _is_wiped(file: Path) -> bool:

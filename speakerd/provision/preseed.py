@@ -203,6 +203,8 @@ def parse(text: str) -> Preseed:
         told: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{error}{_advice(text, str(error))}") from None
+    except RecursionError:
+        raise ValueError("has too many brackets in one another") from None
     found = list(_slips(text, told))
     try:
         preseed = Preseed.model_validate(told)

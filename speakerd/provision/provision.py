@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +39,13 @@ SOUND = f"Sound cards, as microphone.device and speaker.device in {SETTINGS} nam
 
 NO_SOUND = "none: plug one in at USB, or name the board on the pins at panel.board, and start the speaker again"
 
+UNREADABLE = (
+    "the card: its part BOOTFS cannot be read, so nothing on it was taken in; let a computer check it for errors, "
+    "or use another card"
+)
+
+UNFORESEEN = "here the speaker came upon something that nobody foresaw; please report it"
+
 STARTED = Path("var/lib/speakerd-provision/started-for-hat")
 """Below the root: for which lines it starts once more. A card that forgets them must not be started for ever."""
 
@@ -65,6 +73,18 @@ class Taken:
         lines += [f"  - {text}" for text in self.done or ([] if self.mistakes else ["there is nothing to mend"])]
         return "\n".join(lines).rstrip() + "\n"
 
+    def attempt(self, what: str, step: Callable[[], None]) -> None:
+        """Do a step; what keeps it from its end is a mistake like others."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001
+            # The last resort, for what is foreseen is told where it happens. Nobody sees a program end on a speaker:
+            # its owner must learn of it, and what stands beside it must be taken in. What the exception says is left
+            # out, since there may be a secret in it.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__}, {Path(place.filename).name} line {place.lineno}"
+            self.mistakes.append(f"{what}: {UNFORESEEN} ({where})")
+
 
 class Provision:
     """One look at the card."""
@@ -79,16 +99,17 @@ class Provision:
 
     def take_in(self) -> Taken:
         """Take in what there is; what has mistakes is left as it is, and so is all that was in force before."""
+        if not self._boot.is_there:
+            self._taken.mistakes.append(UNREADABLE)
+            return self._taken
         for name, take in (
             (preseed.NAME, self._take_preseed),
             (SETTINGS, self._take_settings),
             (KEY, self._take_key),
         ):
-            if files := self._boot.find(name):
-                self._take(files, take)
-        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
-            self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
-        self._tell_firmware()
+            self._taken.attempt(name, partial(self._take, name, take))
+        self._taken.attempt("the card", self._tell_slips)
+        self._taken.attempt("panel.board", self._tell_firmware)
         return self._taken
 
     @property
@@ -96,12 +117,17 @@ class Provision:
         """Whether there is nothing to open the service with, and nothing was said of that yet."""
         if Store(self._file, self._root / "etc").has_key or any(KEY in text for text in self._taken.mistakes):
             return False
+        if not self._boot.is_there:
+            return False
         try:
             return not load(self._file).live.token.given
         except SettingsError:
             return True
 
-    def _take(self, files: Sequence[Path], take: Callable[[Path, str], bool]) -> None:
+    def _take(self, name: str, take: Callable[[Path, str], bool]) -> None:
+        files = self._boot.find(name)
+        if not files:
+            return
         file = files[0]
         try:
             texts = {self._boot.read(each) for each in files}
@@ -117,6 +143,10 @@ class Provision:
             return
         for each in files if is_secret else ():
             self._wipe(each)
+
+    def _tell_slips(self) -> None:
+        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
+            self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
 
     def _wipe(self, file: Path) -> None:
         try:
@@ -219,20 +249,29 @@ def main() -> int:
     boot = Boot(arguments.boot, partial(_writable, arguments.boot))
     provision = Provision(boot, arguments.root, run)
     taken = provision.take_in()
-    if provision.lacks_key:
-        taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+    taken.attempt(KEY, lambda: miss_key(provision, taken))
     directory = Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY))
-    leave(boot, taken, devices())
-    tell_speaker(taken.mistakes, directory)
+    tell(boot, taken, directory)
     for text in taken.done:
         print(text, flush=True)
     if taken.needs_restart and (mistake := restart(run)):
         taken.mistakes.append(mistake)
-        leave(boot, taken, devices())
-        tell_speaker(taken.mistakes, directory)
+        tell(boot, taken, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
     return int(bool(taken.mistakes))
+
+
+def miss_key(provision: Provision, taken: Taken) -> None:
+    """Tell that there is no key, where there is none."""
+    if provision.lacks_key:
+        taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+
+
+def tell(boot: Boot, taken: Taken, directory: Path) -> None:
+    """Tell the owner, and the speaker, what came of it."""
+    taken.attempt(REPORT, lambda: leave(boot, taken, devices()))
+    tell_speaker(taken.mistakes, directory)
 
 
 def restart(run: Run) -> str | None:
@@ -248,6 +287,8 @@ def restart(run: Run) -> str | None:
 
 def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
     """Leave a report for the owner where there is something new; that this fails is a mistake like others."""
+    if not boot.is_there:
+        return
     before = boot.said().partition(SOUND)[0]
     # What was done at an earlier boot is worth more than that nothing is new; mistakes of then may be mended.
     is_new = taken.done or taken.mistakes or COMPLAINT in before or not before.strip()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ import pytest
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
-from speakerd.provision.provision import RESTART, Provision, Taken, leave, restart, tell_speaker
+from speakerd.provision.provision import RESTART, UNFORESEEN, Provision, Taken, leave, restart, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
 from speakerd.sound.devices import Device
@@ -65,6 +66,7 @@ class Card:
         self.fat, self.root = directory / "fat", directory / "root"
         for path in (self.fat, self.root / "etc/speakerd", self.root / "usr/share/zoneinfo/Europe"):
             path.mkdir(parents=True)
+        (self.fat / "start4.elf").touch()
         (self.root / "usr/share/zoneinfo/Europe/Berlin").touch()
         (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
         (self.root / "etc/group").write_text("root:x:0:\nsudo:x:27:\n")
@@ -416,7 +418,7 @@ def test_a_full_card_keeps_its_report_and_loses_the_key(card: Card, before: str 
     leave(boot, taken, [])
     assert not key.exists()
     assert card.says("etc/credstore/gemini-api-key") == KEY
-    assert {file.name: file.read_bytes().decode() for file in card.fat.iterdir()} == (
+    assert {file.name: file.read_bytes().decode() for file in card.fat.glob("*.txt")} == (
         {REPORT: before} if before else {}
     )
     (mistake,) = taken.mistakes
@@ -512,6 +514,55 @@ def test_a_file_that_nobody_wrote_by_hand_is_refused(card: Card) -> None:
     assert "is longer than 256 KiB" in card.boots().mistakes[0]
 
 
+def test_a_file_that_is_beyond_reading_keeps_none_of_the_others(card: Card) -> None:
+    """It is told of by its name and stays; the key beside it is taken."""
+    file = card.put("rpi-preseed.toml", "a = " + "[" * 20_000)
+    card.put("speakerd-key.txt", KEY)
+    taken = card.boots()
+    assert taken.mistakes == ["rpi-preseed.toml: has too many brackets in one another"]
+    assert file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+
+
+def test_what_nobody_foresaw_is_told(card: Card) -> None:
+    """The rest is taken in, and the report names the place in the program, but no secret."""
+    file = card.put("rpi-preseed.toml", FROM_IMAGER)
+    card.put("speakerd-key.txt", KEY)
+
+    def run(command: Sequence[str], told: str) -> None:
+        raise LookupError(PASSWORD)
+
+    taken = Provision(Boot(card.fat), card.root, run).take_in()
+    assert taken.mistakes[0].startswith(f"rpi-preseed.toml: {UNFORESEEN} (LookupError, test_provision.py line ")
+    assert PASSWORD not in str(taken)
+    assert file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+
+
+def test_a_name_that_is_no_text_is_told(card: Card) -> None:
+    """As the kernel shows it that knows another alphabet; the report can be written."""
+    card.put(os.fsdecode(b"speakerd-k\xe9y.txt"), "")
+    taken = card.boots()
+    leave(Boot(card.fat), taken, [])
+    assert "speakerd-k?y.txt: nothing reads a file of this name" in Boot(card.fat).said()
+
+
+def test_a_card_that_cannot_be_read_is_told_of(card: Card, tmp_path: Path) -> None:
+    """A FAT that is not mounted is an empty directory. The owner hears of that, and not of a missing key."""
+    for boot in (Boot(tmp_path / "nothing"), Boot(card.root / "etc" / "speakerd")):
+        (card.root / "etc/speakerd/speakerd.yaml").unlink(missing_ok=True)
+        provision = Provision(boot, card.root, card.run)
+        taken = provision.take_in()
+        (mistake,) = taken.mistakes
+        assert mistake.startswith("the card: its part BOOTFS cannot be read")
+        assert not provision.lacks_key
+        leave(boot, taken, [])
+        assert taken.mistakes == [mistake]
+        tell_speaker(taken.mistakes, tmp_path)
+        assert mistakes(tmp_path) == [mistake]
+    assert not list((card.root / "etc" / "speakerd").iterdir())
+
+
 def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     """Imager gives one that is no text as hexadecimal digits; an open one has no password."""
     told = preseed.parse('[wlan]\nssid_hex = "ff00"\n')
@@ -540,7 +591,7 @@ def test_the_firmware_learns_of_the_board_once(card: Card) -> None:
     assert taken.needs_restart
     assert any("the speaker starts once more by itself" in line for line in taken.done)
     assert (card.fat / "hat.txt").read_text().splitlines()[1:] == ["dtoverlay=googlevoicehat-soundcard"]
-    assert sorted(path.name for path in card.fat.iterdir()) == ["a", "config.txt", "hat.txt", "speakerd.yaml"]
+    assert sorted(path.name for path in card.fat.glob("*.[ty]*")) == ["config.txt", "hat.txt", "speakerd.yaml"]
     assert card.boots() == Taken()
 
 
