@@ -44,10 +44,24 @@ UNREADABLE = (
     "or use another card"
 )
 
+FORGETFUL = (
+    "the card: it keeps nothing of what the speaker stores, so your files stay on it and are taken in at each start; "
+    "use another card"
+)
+
+STATE = "state"
+"""Below the root: where the initramfs mounts what the card keeps."""
+
+SWEEP_S = 60
+"""How long overwriting the free space may take: some 400 MB, of which a card of speed class 10 writes 10 MB a second
+at least (https://www.sdcard.org/developers/sd-standard-overview/speed-class/)."""
+
 UNFORESEEN = "here the speaker came upon something that nobody foresaw; please report it"
 
 STARTED = Path("var/lib/speakerd-provision/started-for-hat")
 """Below the root: for which lines it starts once more. A card that forgets them must not be started for ever."""
+
+OFF_AND_ON = "it counts from the next start; switch the speaker off and on"
 
 RESTART = ["systemctl", "--no-block", "reboot"]
 
@@ -102,6 +116,8 @@ class Provision:
         if not self._boot.is_there:
             self._taken.mistakes.append(UNREADABLE)
             return self._taken
+        if is_in_memory(self._root / STATE):
+            self._taken.mistakes.append(FORGETFUL)
         for name, take in (
             (preseed.NAME, self._take_preseed),
             (SETTINGS, self._take_settings),
@@ -126,6 +142,8 @@ class Provision:
 
     def _take(self, name: str, take: Callable[[Path, str], bool]) -> None:
         files = self._boot.find(name)
+        if name != SETTINGS:  # which are never wiped
+            files = [file for file in files if not self._boot.is_wiped(file)]
         if not files:
             return
         file = files[0]
@@ -141,8 +159,21 @@ class Provision:
         except (OSError, SpeakerdError) as error:
             self._taken.mistakes.append(f"{file.name}: it could not be taken in: {error}")
             return
-        for each in files if is_secret else ():
-            self._wipe(each)
+        if is_secret and not is_in_memory(self._root / STATE) and self._is_kept(file):
+            for each in files:
+                self._wipe(each)
+
+    def _is_kept(self, file: Path) -> bool:
+        """Wait until all that was written is on the card, by whatever program; a power cut cannot undo it then."""
+        try:
+            if (self._root / STATE).exists():
+                self._run(["sync", "--file-system", f"/{STATE}"], "")  # which, unlike sync(2), tells of errors
+        except OSError as error:
+            self._taken.mistakes.append(
+                f"{file.name}: it was taken in, but the card does not keep it ({error}); use another card"
+            )
+            return False
+        return True
 
     def _tell_slips(self) -> None:
         for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
@@ -208,6 +239,9 @@ class Provision:
         except (OSError, ValueError) as error:
             self._taken.mistakes.append(f"panel.board: {error}")
             return
+        if done and is_in_memory(self._root / STATE):
+            self._taken.done.append(f"{done}; {OFF_AND_ON}")
+            return
         started, wanted = self._root / STARTED, "\n".join(lines)
         if done is None:
             started.unlink(missing_ok=True)
@@ -229,6 +263,16 @@ class Provision:
         return True
 
 
+def is_in_memory(state: Path) -> bool:
+    """Say whether what is stored is lost with the power: the initramfs mounts a tmpfs where the disk is of no use."""
+    if not state.exists():
+        return False  # a system that stores elsewhere
+    device = state.stat().st_dev
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return "tmpfs" in [mount[mount.index("-") + 1] for mount in mounts if mount[2] == number]
+
+
 def _told(problem: str, tried: Path, drop_ins: Path) -> str:
     """Return what is wrong with the settings in words for somebody who sees the card's own part only."""
     problem = problem.replace(ELSEWHERE, f"put it into {KEY}")
@@ -246,7 +290,7 @@ def main() -> int:
     )
     parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where its system is; / else")
     arguments = parser.parse_args()
-    boot = Boot(arguments.boot, partial(_writable, arguments.boot))
+    boot = Boot(arguments.boot, partial(_writable, arguments.boot), partial(_room, arguments.boot))
     provision = Provision(boot, arguments.root, run)
     taken = provision.take_in()
     taken.attempt(KEY, lambda: miss_key(provision, taken))
@@ -254,9 +298,11 @@ def main() -> int:
     tell(boot, taken, directory)
     for text in taken.done:
         print(text, flush=True)
-    if taken.needs_restart and (mistake := restart(run)):
-        taken.mistakes.append(mistake)
-        tell(boot, taken, directory)
+    for step in (partial(sweep, boot, taken), partial(start_again, taken, run)):
+        said = str(taken)
+        taken.attempt("the card", step)
+        if str(taken) != said:
+            tell(boot, taken, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
     return int(bool(taken.mistakes))
@@ -274,14 +320,32 @@ def tell(boot: Boot, taken: Taken, directory: Path) -> None:
     tell_speaker(taken.mistakes, directory)
 
 
+def sweep(boot: Boot, taken: Taken, seconds: float = SWEEP_S) -> None:
+    """Overwrite the free space where something was wiped; tell where that is not all."""
+    try:
+        is_done = boot.sweep(seconds)
+    except OSError as error:
+        taken.mistakes.append(f"the card: its free space cannot be overwritten ({error.strerror}); use another card")
+        return
+    if not is_done:
+        taken.done.append(
+            f"the free space of the card could not be overwritten to its end in {seconds} s; "
+            "a copy that an editor left there may still be found"
+        )
+
+
+def start_again(taken: Taken, run: Run) -> None:
+    """Start once more where the firmware must read something; that this fails is a mistake like others."""
+    if taken.needs_restart and (mistake := restart(run)):
+        taken.mistakes.append(mistake)
+
+
 def restart(run: Run) -> str | None:
     """Ask for one more start; return what the owner must do where that fails."""
     try:
         run(RESTART, "")
     except OSError as error:
-        return (
-            f"{hat.FILE}: it counts from the next start; switch the speaker off and on, for it cannot itself: {error}"
-        )
+        return f"{hat.FILE}: {OFF_AND_ON}, for it cannot itself: {error}"
     return None
 
 
@@ -348,3 +412,9 @@ def _writable(directory: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             run(["mount", "-o", "remount,ro", str(directory)], "")
+
+
+def _room(directory: Path) -> int:
+    """Return how many bytes are free in the card's own part, where it is a part of its own."""
+    about = os.statvfs(directory)
+    return about.f_bavail * about.f_frsize if directory.is_mount() else 0

@@ -12,8 +12,8 @@ import pytest
 
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import hat, preseed
-from speakerd.provision.boot import COMPLAINT, Boot
-from speakerd.provision.provision import RESTART, UNFORESEEN, Provision, Taken, leave, restart, tell_speaker
+from speakerd.provision.boot import COMPLAINT, ZEROS, Boot
+from speakerd.provision.provision import RESTART, UNFORESEEN, Provision, Taken, leave, restart, sweep, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
 from speakerd.sound.devices import Device
@@ -285,12 +285,13 @@ def test_settings_with_mistakes_leave_those_of_before(card: Card) -> None:
 def test_a_key_is_moved_off_the_card(card: Card, content: str | bytes) -> None:
     """Whatever editor it was pasted into; root alone can read where it goes, and nothing of it is left."""
     file = card.put("speakerd-key.txt", content)
-    before = file.stat().st_size
+    before, size = file.stat().st_size, file.stat().st_blksize
     with file.open("rb") as opened:
         assert not card.boots().mistakes
         left = opened.read()
     assert not file.exists()
-    assert left == bytes(before)  # what had it open sees what is on the disk now
+    assert set(left) == {0}  # what had it open sees what is on the disk now
+    assert len(left) == -(-before // size) * size, "whole clusters, with what an earlier and longer text left in them"
     stored = card.root / "etc/credstore/gemini-api-key"
     assert stored.read_text() == KEY
     assert stored.stat().st_mode & 0o777 == 0o600
@@ -430,6 +431,84 @@ def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
     """A file of zeros is no mistake of the owner's: it is removed, and the key stays as it was taken in."""
     file = card.put("speakerd-key.txt", bytes(40))
     assert card.boots() == Taken()
+    assert not file.exists()
+
+
+def test_a_wiping_that_was_cut_off_in_the_middle_is_ended(card: Card) -> None:
+    """The first sector is wiped first, so what begins with zeros is known; settings are nothing to be wiped."""
+    file = card.put("rpi-preseed.toml", bytes(512) + FROM_IMAGER[512:].encode())
+    settings = card.put("speakerd.yaml", bytes(512) + b"speaker: {}")
+    (mistake,) = card.boots().mistakes
+    assert mistake.startswith("speakerd.yaml: ")
+    assert not file.exists()
+    assert settings.exists()
+
+
+def test_free_space_is_overwritten_after_a_secret(card: Card) -> None:
+    """An editor that saves anew and renames leaves the key there; and it is done once, not at each boot."""
+    card.put("speakerd-key.txt", KEY)
+    boot = Boot(card.fat, room=lambda: (5 << 20) + 1)
+    Provision(boot, card.root, card.run).take_in()
+    zeros = card.fat / ZEROS
+    with zeros.open("rb") as opened:
+        assert boot.sweep(60)
+        assert opened.read() == bytes((5 << 20) + 1)
+    assert not zeros.exists()
+    card.boots()
+    assert not zeros.exists()
+
+
+def test_free_space_is_overwritten_at_the_next_boot_after_a_power_cut(card: Card) -> None:
+    """What the first attempt has written takes no room from the second."""
+    zeros = card.put(ZEROS, b"from before")
+    boot = Boot(card.fat, room=lambda: 3 - zeros.stat().st_size)
+    with zeros.open("rb") as opened:
+        assert boot.sweep(60)
+        assert opened.read() == bytes(3)
+    assert not zeros.exists()
+
+
+def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> None:
+    """The owner reads that it was not finished; a card without room is finished at once."""
+    zeros = card.put(ZEROS, b"")
+    boot = Boot(card.fat, room=lambda: 1 << 40)
+    taken = Taken()
+    sweep(boot, taken, seconds=0)
+    assert "the free space of the card could not be overwritten to its end in 0 s" in str(taken)
+    assert not zeros.exists()
+    zeros.touch()
+    taken = Taken()
+    sweep(Boot(card.fat, full, lambda: 1 << 40), taken, seconds=60)
+    assert taken == Taken()
+    assert not zeros.exists()
+
+
+def test_what_is_stored_in_memory_stays_on_the_card(card: Card) -> None:
+    """It counts until the power goes, and then again; its owner learns that the card keeps nothing."""
+    (card.root / "state").symlink_to("/dev/shm")  # what the state is where no disk could be used
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    files = [card.put("speakerd-key.txt", KEY), card.put("rpi-preseed.toml", FROM_IMAGER)]
+    taken = card.boots()
+    assert all(file.exists() for file in files)
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert "keeps nothing" in taken.mistakes[0]
+    assert "removed" not in str(taken)
+    assert not taken.needs_restart, "a card that forgets that it has started once more would do so for ever"
+    assert "switch the speaker off and on" in str(taken)
+
+
+def test_nothing_is_wiped_before_the_card_keeps_it(card: Card) -> None:
+    """All that the programs have written is on the card by then, or the file stays and its owner learns why."""
+    (card.root / "state").symlink_to("/proc")  # stands for a disk, which is no tmpfs
+    file = card.put("speakerd-key.txt", KEY)
+    card.fails = "sync"
+    taken = card.boots()
+    assert file.read_text() == KEY
+    assert "speakerd-key.txt: it was taken in, but the card does not keep it (sync says: no)" in taken.mistakes[0]
+    card.fails = ""
+    assert not card.boots().mistakes
+    assert card.ran[-1] == (["sync", "--file-system", "/state"], "")
     assert not file.exists()
 
 
