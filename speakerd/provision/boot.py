@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -75,6 +76,19 @@ class Boot:
         with contextlib.suppress(OSError):  # nothing in it can be used, and the next boot tries again
             self.wipe(file)
         return True
+
+    def matching(self, pattern: re.Pattern[str]) -> dict[str, Path]:
+        """Return the files in which something matches, with their names as they can be written down.
+
+        What was deleted and is still there counts, too: desktops keep it in a directory of their own.
+        """
+        found = {}
+        for file in (*self._files(), *sorted(self._directory.glob(".Trash*/**/*"))):
+            # What is longer is none that somebody wrote, and what cannot be read is not what they wait for.
+            with contextlib.suppress(OSError, ValueError):
+                if file.is_file() and pattern.search(self.read(file)):
+                    found[shown(file.relative_to(self._directory))] = file
+        return found
 
     def slips(self, names: Sequence[str]) -> dict[str, str]:
         """Return the files that are called almost like one of these, each with the name that is meant."""

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import datetime as dt
+import hashlib
 import os
 import subprocess
 import sys
@@ -48,6 +49,12 @@ FORGETFUL = (
     "the card: it keeps nothing of what the speaker stores, so your files stay on it and are taken in at each start; "
     "use another card"
 )
+
+EXAMPLES = {
+    "rpi-preseed.example.toml": (preseed.NAME, "4baf7150c39600c75e36fa50d0eae356732c128c230a667950fe228268e4864e"),
+    "speakerd.example.yaml": (SETTINGS, "093158cab684501cf22103cfc1e22254c0c89fede954803fad4d197a9f51fbb3"),
+}
+"""What lies on the card to be copied: what the copy is called, and the SHA-256 of the text."""
 
 STATE = "state"
 """Below the root: where the initramfs mounts what the card keeps."""
@@ -124,6 +131,7 @@ class Provision:
             (KEY, self._take_key),
         ):
             self._taken.attempt(name, partial(self._take, name, take))
+        self._taken.attempt("the card", self._tell_examples)
         self._taken.attempt("the card", self._tell_slips)
         self._taken.attempt("panel.board", self._tell_firmware)
         return self._taken
@@ -175,9 +183,30 @@ class Provision:
             return False
         return True
 
+    def _tell_examples(self) -> None:
+        for example, (name, digest) in EXAMPLES.items():
+            for file in self._boot.find(example):
+                try:
+                    is_ours = hashlib.sha256(self._boot.read(file).strip().encode()).hexdigest() == digest
+                except ValueError:  # too long for what it was
+                    is_ours = False
+                if not is_ours:
+                    self._taken.mistakes.append(
+                        f"{file.name}: you changed the example, which nothing reads; save it as {name}, "
+                        "and remove the example"
+                    )
+
     def _tell_slips(self) -> None:
+        read = [file for name in (preseed.NAME, SETTINGS, KEY, *EXAMPLES) for file in self._boot.find(name)]
+        keys = {name for name, file in self._boot.matching(LOOKS_LIKE_A_KEY).items() if file not in read}
+        for name in sorted(keys):
+            self._taken.mistakes.append(
+                f"{name}: what looks like an API key is in it, and nothing reads a file of this name; "
+                f"save it as {KEY}, and remove this one"
+            )
         for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
-            self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
+            if slip not in keys:
+                self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
 
     def _wipe(self, file: Path) -> None:
         try:

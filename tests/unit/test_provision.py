@@ -21,6 +21,9 @@ from speakerd.sound.devices import Device
 KEY = "AIza" + "B3cr3t-_" * 4 + "abc"
 PASSWORD = "dont tell \\anybody"
 
+EXAMPLES = Path(__file__).parents[2] / "image" / "boot"
+"""What the card comes with; whoever changes one of them writes its new hash into the program."""
+
 FROM_IMAGER = f"""\
 config_version = "1.0"
 
@@ -483,6 +486,50 @@ def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> 
     assert not zeros.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("rpi-preseed.example.toml", "rpi-preseed.toml"), ("speakerd.example.yaml", "speakerd.yaml")]
+)
+def test_an_example_that_was_filled_in_is_told_of(card: Card, name: str, meant: str) -> None:
+    """Nobody reads it; the one that the card comes with is no mistake, whatever saves it."""
+    text = (EXAMPLES / name).read_text()
+    for same in (text.replace("\n", "\r\n"), f"\ufeff{text}\n"):
+        card.put(name, same)
+        assert card.boots() == Taken()
+    for changed in (f'{text}# password = "{PASSWORD}"\n', "x" * (1 << 19)):
+        card.put(name, changed)
+        (mistake,) = card.boots().mistakes
+        assert mistake.startswith(f"{name}: you changed the example, which nothing reads; save it as {meant}")
+
+
+@pytest.mark.parametrize("name", ["key.txt", "my api key.TXT", "speakerd-key.txt~", "FSCK0000.REC", "key (2).txt"])
+def test_a_key_under_another_name_is_told_of(card: Card, name: str) -> None:
+    """Else it would stay where any computer reads it, and nobody would know why there is no key."""
+    file = card.put(name, f"\n {KEY}\r\n".encode("utf-16"))
+    taken = card.boots()
+    (mistake,) = taken.mistakes
+    assert mistake.startswith(f"{name}: ")
+    assert "speakerd-key.txt" in mistake
+    assert KEY not in str(taken)
+    assert file.exists()
+
+
+def test_a_key_in_the_bin_is_told_of(card: Card) -> None:
+    """A Mac moves what is deleted to a directory on the card."""
+    (card.fat / ".Trashes" / "501").mkdir(parents=True)
+    card.put(".Trashes/501/key.txt", KEY)
+    assert card.boots().mistakes[0].startswith(".Trashes/501/key.txt: what looks like an API key is in it")
+
+
+def test_a_copy_of_the_key_is_told_of(card: Card) -> None:
+    """Beside the file that counts."""
+    card.put("speakerd-key.txt", KEY)
+    card.put("Copy of speakerd-key.txt", KEY)
+    taken = card.boots()
+    assert taken.mistakes[0].startswith("Copy of speakerd-key.txt: ")
+    assert len(taken.mistakes) == 1
+    assert (card.root / "etc/credstore/gemini-api-key").exists()
+
+
 def test_what_is_stored_in_memory_stays_on_the_card(card: Card) -> None:
     """It counts until the power goes, and then again; its owner learns that the card keeps nothing."""
     (card.root / "state").symlink_to("/dev/shm")  # what the state is where no disk could be used
@@ -528,7 +575,7 @@ def test_a_slip_in_a_name_is_told(card: Card, name: str) -> None:
     """Else nothing would happen, and nobody would know why."""
     card.put(name, "")
     card.put("._speakerd.yaml", "")  # a Mac leaves such beside each file
-    card.put("speakerd.example.yaml", "")
+    card.put("speakerd.example.yaml", (EXAMPLES / "speakerd.example.yaml").read_bytes())
     assert len(mistakes := card.boots().mistakes) == 1
     assert mistakes[0].startswith(f"{name}: nothing reads a file of this name")
 
