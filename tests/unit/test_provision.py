@@ -474,14 +474,14 @@ def test_free_space_is_overwritten_at_the_next_boot_after_a_power_cut(card: Card
 def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> None:
     """The owner reads that it was not finished; a card without room is finished at once."""
     zeros = card.put(ZEROS, b"")
-    boot = Boot(card.fat, room=lambda: 1 << 40)
+    boot = Boot(card.fat, room=lambda: 1 << 24)
     taken = Taken()
     sweep(boot, taken, seconds=0)
     assert "the free space of the card could not be overwritten to its end in 0 s" in str(taken)
     assert not zeros.exists()
     zeros.touch()
     taken = Taken()
-    sweep(Boot(card.fat, full, lambda: 1 << 40), taken, seconds=60)
+    sweep(Boot(card.fat, full, lambda: 1 << 24), taken, seconds=60)
     assert taken == Taken()
     assert not zeros.exists()
 
