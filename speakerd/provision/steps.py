@@ -106,12 +106,34 @@ class System:
         return ", ".join(done) or "no wireless network is named"
 
     def _is_of_the_system(self, name: str) -> bool:
-        found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):", self._read("etc/passwd"), re.MULTILINE)
-        return found is not None and int(found[1]) < FIRST_USER
+        found = self._numbers(name)
+        return found is not None and found[0] < FIRST_USER
+
+    def _numbers(self, name: str) -> tuple[int, int] | None:
+        """Return the numbers of a user and of their group (passwd(5)); None where there is no such user."""
+        found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):(\d+):", self._read("etc/passwd"), re.MULTILINE)
+        return (int(found[1]), int(found[2])) if found else None
+
+    def _make(self, name: str) -> None:
+        """Make a user, or the rest of one that a power cut left half made: useradd would refuse that."""
+        for file in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"):
+            # Whoever has left a lock is gone with the power; a process that has its number now would be believed in.
+            (self._root / f"etc/{file}.lock").unlink(missing_ok=True)
+        numbers = self._numbers(name)
+        if numbers is None:
+            self._run(["useradd", "--create-home", "--shell", "/bin/bash", name], "")
+            return
+        if not re.search(rf"^{name}:", self._read("etc/shadow"), re.MULTILINE):
+            self._run(["pwconv"], "")
+        if not re.search(rf"^[^:]*:[^:]*:{numbers[1]}:", self._read("etc/group"), re.MULTILINE):
+            self._run(["groupadd", "--gid", str(numbers[1]), name], "")
+        home = self._root / "home" / name
+        if not home.is_dir() or home.stat().st_uid != numbers[0]:
+            about = ["--mode=0700", f"--owner={name}", f"--group={name}"]
+            self._run(["install", "--directory", *about, f"/home/{name}"], "")
 
     def _user(self, user: User) -> None:
-        if not re.search(rf"^{user.name}:", self._read("etc/passwd"), re.MULTILINE):
-            self._run(["useradd", "--create-home", "--shell", "/bin/bash", user.name], "")
+        self._make(user.name)
         known = {line.partition(":")[0] for line in self._read("etc/group").splitlines()}
         for group in [group for group in user.groups if group in known]:
             self._run(["usermod", "--append", "--groups", group, user.name], "")

@@ -2,17 +2,21 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import resource
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import hat, preseed
-from speakerd.provision.boot import COMPLAINT, ZEROS, Boot
+from speakerd.provision.boot import COMPLAINT, SECTOR, ZEROS, Boot
 from speakerd.provision.provision import RESTART, UNFORESEEN, Provision, Taken, leave, restart, sweep, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
@@ -76,6 +80,7 @@ class Card:
         (self.root / "etc/speakerd/speakerd.yaml").write_text("{}\n")
         self.ran: list[tuple[list[str], str]] = []
         self.fails = ""
+        self.power: Power | None = None
 
     def put(self, name: str, content: str | bytes) -> Path:
         file = self.fat / name
@@ -86,6 +91,8 @@ class Card:
         return Provision(Boot(self.fat), self.root, self.run).take_in()
 
     def run(self, command: Sequence[str], told: str) -> None:
+        if self.power:
+            self.power.step()
         self.ran.append((list(command), told))
         if command[0] == self.fails:
             raise OSError(f"{self.fails} says: no")
@@ -832,28 +839,140 @@ class Cut(BaseException):
     """The power goes."""
 
 
-def test_the_power_may_go_at_any_step(card: Card, tmp_path: Path) -> None:
-    """What was not taken in as a whole is taken in again at the next boot; until then the file stays."""
-    card.put("rpi-preseed.toml", FROM_IMAGER)
-    Provision(Boot(card.fat), card.root, card.run).take_in()
-    steps = len(card.ran)
-    assert steps > 4
-    for step in range(steps):
-        other = Card(tmp_path / str(step))
-        file = other.put("rpi-preseed.toml", FROM_IMAGER)
+class Power:
+    """Counts what is done to files and by programs, and goes off in front of one such step."""
 
-        def run(command: Sequence[str], told: str, other: Card = other, step: int = step) -> None:
-            if len(other.ran) == step:
+    CHANGES = ("os.rename", "os.remove", "os.chmod", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate")
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        sys.addaudithook(self._audit)  # for good, and asleep unless it is switched on
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in self.CHANGES or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE
+        ):
+            self.step()
+
+    def _call(self, frame: FrameType, event: str, function: object) -> None:
+        if event == "c_call" and getattr(function, "__name__", "") in ("write", "fsync"):
+            self.step()
+
+    def step(self) -> None:
+        """Do one step; without power there is none any more, not even to tidy up."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
                 raise Cut
-            other.run(command, told)
 
-        with pytest.raises(Cut):
-            Provision(Boot(other.fat), other.root, run).take_in()
-        assert file.read_text() == FROM_IMAGER
+    @contextlib.contextmanager
+    def for_steps(self, number: int) -> Iterator[None]:
+        """Go off after so many steps."""
+        self._left = number
+        sys.setprofile(self._call)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            self._left = None
+
+
+@pytest.fixture(scope="module")
+def power() -> Power:
+    return Power()
+
+
+def all_of(card: Card) -> dict[str, str]:
+    """Return what is on a card and in its system, whatever directory it is in."""
+    return {
+        str(file.relative_to(card.root.parent)): str(file.readlink())
+        if file.is_symlink()
+        else file.read_text().replace(str(card.root), "")
+        for file in (*card.root.rglob("*"), *card.fat.rglob("*"))
+        if file.is_symlink() or (file.is_file() and file.name != "setup.sha256")  # hashes of texts with names in them
+    }
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Have a directory on no disk: hundreds of cards wait for it thousands of times."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
+
+
+def test_the_power_may_go_at_any_step(card: Card, memory: Path, power: Power) -> None:
+    """In front of each write, rename, fsync, removal and program: the next boot ends as if nothing had been."""
+    steps = halves = 0
+    for after in itertools.count():
+        other = Card(memory / str(after))
+        for each in (card, other) if after == 0 else (other,):
+            each.put("rpi-preseed.toml", FROM_IMAGER)
+            each.put("speakerd-key.txt", KEY)
+            each.put("speakerd.yaml", "speaker: {volume: 55}\n")
+        if after == 0:
+            card.boots()
+        other.power = power
+        try:
+            with power.for_steps(after):
+                other.boots()
+            break
+        except Cut:
+            steps += 1
+        file = other.fat / "rpi-preseed.toml"
+        left = file.read_bytes() if file.exists() else b""
+        halves += left == bytes(SECTOR) + FROM_IMAGER.encode()[SECTOR:]
+        before = len(other.ran)
         assert not other.boots().mistakes
-        assert not file.exists()
-        assert [command for command, _ in other.ran[step:]] == [command for command, _ in card.ran]
-        assert other.says("home/anna/.ssh/authorized_keys") == card.says("home/anna/.ssh/authorized_keys")
+        assert all_of(other) == all_of(card), f"after step {after}"
+        if left == FROM_IMAGER.encode():
+            assert [command for command, _ in other.ran[before:]][: len(card.ran)] == [line for line, _ in card.ran]
+    assert steps > 100
+    assert halves, "the first sector is wiped before the others, so that a wiping is known by it"
+
+
+@pytest.mark.parametrize(
+    ("shadow", "group", "commands"),
+    [
+        (False, False, [["pwconv"], ["groupadd", "--gid", "1000", "anna"]]),
+        (True, False, [["groupadd", "--gid", "1000", "anna"]]),
+        (True, True, []),
+    ],
+)
+def test_a_user_that_was_half_made_is_made_whole(
+    card: Card, shadow: bool, group: bool, commands: list[list[str]]
+) -> None:
+    """Useradd writes one file after the other, and makes the home last; a second useradd would refuse."""
+    (card.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/bash\n")
+    (card.root / "etc/shadow").write_text("root:*:::::::\n" + "anna:!:::::::\n" * shadow)
+    (card.root / "etc/group").write_text("root:x:0:\n" + "anna:x:1000:\n" * group)
+    card.put("rpi-preseed.toml", f'[user]\nname = "anna"\npassword = "{PASSWORD}"\n'.replace("\\", ""))
+    home = ["install", "--directory", "--mode=0700", "--owner=anna", "--group=anna", "/home/anna"]
+    assert not card.boots().mistakes
+    assert [command for command, _ in card.ran] == [*commands, home, ["chpasswd"]]
+
+
+@pytest.mark.parametrize(("number", "made"), [(4242, True), (os.getuid() or 1000, False)])
+def test_a_home_that_is_not_the_users_becomes_hers(card: Card, number: int, made: bool) -> None:
+    """As it is where the power went before useradd gave it away; her own is left as it is."""
+    home = card.root / "home" / "anna"
+    home.mkdir(parents=True)
+    if os.getuid() == 0:
+        os.chown(home, 1000, -1)
+    (card.root / "etc/passwd").write_text(f"anna:x:{number}:1000::/home/anna:/bin/bash\n")
+    (card.root / "etc/shadow").write_text("anna:!:::::::\n")
+    (card.root / "etc/group").write_text("anna:x:1000:\n")
+    card.put("rpi-preseed.toml", '[user]\nname = "anna"\n')
+    assert not card.boots().mistakes
+    assert [command[0] for command, _ in card.ran] == ["install"] * made
+
+
+def test_a_lock_that_a_power_cut_left_is_removed(card: Card) -> None:
+    """Useradd believes in it if some process has the number that is in it, at each boot anew."""
+    lock = card.root / "etc" / "passwd.lock"
+    lock.write_text("1\0")
+    card.put("rpi-preseed.toml", '[user]\nname = "anna"\n')
+    assert not card.boots().mistakes
+    assert not lock.exists()
 
 
 def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
