@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from speakerd.provision.boot import ALIKE
 from speakerd.yaml_file import name
 
 NAME = "rpi-preseed.toml"
@@ -49,10 +50,6 @@ UNUSED = {
 
 ALSO_CALLED = {"wifi": "wlan", "wi_fi": "wlan", "wireless": "wlan", "psk": "password", "passphrase": "password"}
 """What people call it who mean the same."""
-
-ALIKE = 0.75
-"""How much two names have in common (difflib) when one of them is taken for a slip of the pen."""
-
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$")]
 """What is written into files of the system, whose lines would end, or mean something else, at a control character."""

@@ -139,9 +139,9 @@ class Provision:
     @property
     def lacks_key(self) -> bool:
         """Whether there is nothing to open the service with, and nothing was said of that yet."""
-        if Store(self._file, self._root / "etc").has_key or any(KEY in text for text in self._taken.mistakes):
+        if not self._boot.is_there or any(KEY in text for text in self._taken.mistakes):
             return False
-        if not self._boot.is_there:
+        if Store(self._file, self._root / "etc").has_key:
             return False
         try:
             return not load(self._file).live.token.given
@@ -231,7 +231,7 @@ class Provision:
         """Put the file in force; it stays where it is, to be changed again."""
         drop_ins = self._file.with_name(f"{self._file.name}.d")
         drop_in = drop_ins / DROP_IN
-        if drop_in.exists() and drop_in.read_text(encoding="utf-8") == text:
+        if drop_in.exists() and drop_in.read_bytes() == text.encode():
             return False
         drop_ins.mkdir(parents=True, exist_ok=True)
         self._try(drop_ins, text)
@@ -271,13 +271,13 @@ class Provision:
         if done and is_in_memory(self._root / STATE):
             self._taken.done.append(f"{done}; {OFF_AND_ON}")
             return
-        started, wanted = self._root / STARTED, "\n".join(lines)
+        started, wanted = self._root / STARTED, "\n".join(lines).encode()
         if done is None:
             started.unlink(missing_ok=True)
-        elif started.exists() and started.read_text(encoding="utf-8") == wanted:
+        elif started.exists() and started.read_bytes() == wanted:
             self._taken.mistakes.append(f"{hat.FILE}: the card does not keep what is written on it; use another one")
         else:
-            write(started, wanted.encode())
+            write(started, wanted)
             self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
             self._taken.needs_restart = True
 

@@ -276,6 +276,15 @@ def test_settings_are_in_force_and_stay_on_the_card(card: Card) -> None:
     assert card.boots() == Taken()
 
 
+def test_settings_that_a_damaged_card_has_changed_are_put_in_force_anew(card: Card) -> None:
+    """What is stored is no text any more; that is no mistake in the owner's file."""
+    card.put("speakerd.yaml", "speaker: {volume: 55}\n")
+    card.boots()
+    (card.root / "etc/speakerd/speakerd.yaml.d/40-card.yaml").write_bytes(b"\xff\0\xff")
+    assert card.boots() == Taken(done=["the settings in speakerd.yaml are in force"])
+    assert load(card.root / "etc/speakerd/speakerd.yaml").speaker.volume == 55
+
+
 def test_settings_with_mistakes_leave_those_of_before(card: Card) -> None:
     """Each mistake is told with its line, all at once."""
     card.put("speakerd.yaml", "speaker: {volume: 55}\n")
