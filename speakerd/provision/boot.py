@@ -2,12 +2,16 @@
 
 import contextlib
 import difflib
+import errno
 import os
+import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from speakerd.host.card import REPORT
+from speakerd.provision.whole import settle, write
 
 LONGEST = 256 * 1024
 """Bytes of a file that somebody has written by hand; what is longer is none."""
@@ -16,6 +20,15 @@ COMPLAINT = "Please mend this, save the file, and start the speaker again:"
 """What stands in a report above the mistakes."""
 
 
+ZEROS = "zeros.tmp"
+"""It is there from before something is wiped until the free space, too, holds nothing that could be read."""
+
+SECTOR = 512
+"""Bytes that a card writes as a whole or not at all."""
+
+FILL = bytes(4 << 20)
+"""As much of the free space as is written before the time is looked at."""
+
 ALIKE = 0.75
 """How much two names have in common (difflib) when one of them is taken for a slip of the pen."""
 
@@ -23,19 +36,58 @@ ALIKE = 0.75
 class Boot:
     """The directory where it is mounted. Names count in any case, and with the .txt that Windows adds and hides."""
 
-    def __init__(self, directory: Path, writable: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
-        """Take the directory; it may be there or not. Within ``writable()`` it can be written."""
+    def __init__(
+        self,
+        directory: Path,
+        writable: Callable[[], AbstractContextManager[object]] = nullcontext,
+        room: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Take the directory; it may be there or not.
+
+        Within ``writable()`` it can be written; ``room()`` is how many bytes are free there, if that is a file system
+        of its own.
+        """
         self._directory = directory
         self._writable = writable
+        self._room = room
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything of it can be read: the firmware has its files there, so none is empty."""
+        try:
+            return any(self._directory.iterdir())
+        except OSError:
+            return False
 
     def find(self, name: str) -> list[Path]:
-        """Return the files of this name, without those that only a power cut kept from being removed."""
+        """Return the files of this name."""
         wanted = (name.lower(), f"{name.lower()}.txt")
-        found = [file for file in self._files() if file.name.lower() in wanted]
-        for file in [file for file in found if _is_wiped(file)]:
-            with contextlib.suppress(OSError):  # there is nothing in it, and the next boot tries again
-                self.wipe(file)
-            found.remove(file)
+        return [file for file in self._files() if file.name.lower() in wanted]
+
+    def is_wiped(self, file: Path) -> bool:
+        """Say whether the wiping of a file has begun, and end it: a power cut may have kept it from that."""
+        try:
+            with file.open("rb") as opened:
+                first = opened.read(SECTOR)
+        except OSError:
+            return False  # whoever reads it next tells of that
+        if not first or first.strip(b"\0"):
+            return False
+        with contextlib.suppress(OSError):  # nothing in it can be used, and the next boot tries again
+            self.wipe(file)
+        return True
+
+    def matching(self, pattern: re.Pattern[str]) -> dict[str, Path]:
+        """Return the files in which something matches, with their names as they can be written down.
+
+        What was deleted and is still there counts, too: desktops keep it in a directory of their own.
+        """
+        found = {}
+        for file in (*self._files(), *sorted(self._directory.glob(".Trash*/**/*"))):
+            # What is longer is none that somebody wrote, and what cannot be read is not what they wait for.
+            with contextlib.suppress(OSError, ValueError):
+                if file.is_file() and pattern.search(self.read(file)):
+                    found[shown(file.relative_to(self._directory))] = file
         return found
 
     def slips(self, names: Sequence[str]) -> dict[str, str]:
@@ -47,14 +99,11 @@ class Boot:
                 continue
             meant = difflib.get_close_matches(name, names, 1, ALIKE)
             if meant and name not in meant and not self.find(meant[0]):
-                slips[file.name] = meant[0]
+                slips[shown(file.name)] = meant[0]
         return slips
 
     def _files(self) -> list[Path]:
-        try:
-            return sorted(path for path in self._directory.iterdir() if path.is_file())
-        except OSError:
-            return []
+        return sorted(path for path in self._directory.iterdir() if path.is_file())
 
     def read(self, file: Path) -> str:
         """Return what a file says, whatever editor wrote it: UTF-8 or UTF-16 with their marks, or what Windows takes.
@@ -98,19 +147,8 @@ class Boot:
         Raises:
             OSError: it cannot be written.
         """
-        file = self._directory / name
-        unfinished = file.with_name(f".{name}.new")
         with self._writable():
-            try:
-                with unfinished.open("wb") as opened:
-                    opened.write(content)
-                    opened.flush()
-                    os.fsync(opened.fileno())
-                unfinished.replace(file)
-            finally:
-                with contextlib.suppress(OSError):  # nobody reads it, and the next write takes its place
-                    unfinished.unlink(missing_ok=True)
-            self._settle()
+            write(self._directory / name, content, None)
 
     def wipe(self, file: Path) -> None:
         """Overwrite a file with nothing that could be read, and remove it; a flash card may still keep a copy inside.
@@ -118,14 +156,56 @@ class Boot:
         Raises:
             OSError: it cannot be written.
         """
-        os.sync()  # what was taken out of it must outlast a power cut, or it would be lost
         with self._writable():
-            with file.open("r+b") as opened:
-                opened.write(bytes(os.fstat(opened.fileno()).st_size))
-                opened.flush()
-                os.fsync(opened.fileno())
+            with contextlib.suppress(OSError):  # a card that has no room for it has no free space to be overwritten
+                (self._directory / ZEROS).touch()
+            with file.open("r+b", buffering=0) as opened:
+                about = os.fstat(opened.fileno())
+                # By what it begins with, one is known whose wiping was cut off.
+                for piece in (min(about.st_size, SECTOR), max(about.st_size - SECTOR, 0)):
+                    opened.write(bytes(piece))
+                    os.fsync(opened.fileno())
+                # The rest of its last cluster may be from a longer text. It is the file's own, so there is room.
+                with contextlib.suppress(OSError):
+                    opened.write(bytes(-about.st_size % about.st_blksize))
+                    os.fsync(opened.fileno())
             file.unlink()
-            self._settle()
+            settle(self._directory)
+
+    def sweep(self, seconds: float) -> bool:
+        """Overwrite the free space, where something was wiped: an editor may have left copies in it.
+
+        Return whether the time was enough.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        file = self._directory / ZEROS
+        if not file.exists():
+            return True
+        with self._writable():
+            try:
+                return self._fill(file, seconds)
+            finally:
+                file.unlink()
+                settle(self._directory)
+
+    def _fill(self, file: Path, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        # Each piece is on the card before the next begins: little of it is in memory, and the time is the card's.
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DSYNC)
+        try:
+            room = self._room()
+            while room > 0:
+                if time.monotonic() >= end:
+                    return False
+                room -= os.write(handle, FILL[:room])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EFBIG):
+                raise
+        finally:
+            os.close(handle)
+        return True
 
     def report(self, head: str, body: str) -> None:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.
@@ -146,20 +226,7 @@ class Boot:
         except (OSError, ValueError):
             return ""
 
-    def _settle(self) -> None:
-        with contextlib.suppress(OSError):  # not every file system lets a directory be opened for that
-            handle = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
 
-
-def _is_wiped(file: Path) -> bool:
-    """Say whether a file holds nothing but the zeros of a wiping that was cut off."""
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(LONGEST)
-    except OSError:
-        return False
-    return bool(raw) and not raw.strip(b"\0")
+def shown(name: PurePath | str) -> str:
+    """Return the name of a file as it can be written down: the kernel may take it for one in another alphabet."""
+    return str(name).encode(errors="replace").decode()

@@ -3,10 +3,12 @@
 import argparse
 import contextlib
 import datetime as dt
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +22,7 @@ from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
+from speakerd.provision.whole import write
 from speakerd.set_up.store import Store
 from speakerd.settings import load
 from speakerd.sound.devices import Device, devices
@@ -37,8 +40,35 @@ SOUND = f"Sound cards, as microphone.device and speaker.device in {SETTINGS} nam
 
 NO_SOUND = "none: plug one in at USB, or name the board on the pins at panel.board, and start the speaker again"
 
+UNREADABLE = (
+    "the card: its part BOOTFS cannot be read, so nothing on it was taken in; let a computer check it for errors, "
+    "or use another card"
+)
+
+FORGETFUL = (
+    "the card: it keeps nothing of what the speaker stores, so your files stay on it and are taken in at each start; "
+    "use another card"
+)
+
+EXAMPLES = {
+    "rpi-preseed.example.toml": (preseed.NAME, "4baf7150c39600c75e36fa50d0eae356732c128c230a667950fe228268e4864e"),
+    "speakerd.example.yaml": (SETTINGS, "093158cab684501cf22103cfc1e22254c0c89fede954803fad4d197a9f51fbb3"),
+}
+"""What lies on the card to be copied: what the copy is called, and the SHA-256 of the text."""
+
+STATE = "state"
+"""Below the root: where the initramfs mounts what the card keeps."""
+
+SWEEP_S = 60
+"""How long overwriting the free space may take: some 400 MB, of which a card of speed class 10 writes 10 MB a second
+at least (https://www.sdcard.org/developers/sd-standard-overview/speed-class/)."""
+
+UNFORESEEN = "here the speaker came upon something that nobody foresaw; please report it"
+
 STARTED = Path("var/lib/speakerd-provision/started-for-hat")
 """Below the root: for which lines it starts once more. A card that forgets them must not be started for ever."""
+
+OFF_AND_ON = "it counts from the next start; switch the speaker off and on"
 
 RESTART = ["systemctl", "--no-block", "reboot"]
 
@@ -64,6 +94,18 @@ class Taken:
         lines += [f"  - {text}" for text in self.done or ([] if self.mistakes else ["there is nothing to mend"])]
         return "\n".join(lines).rstrip() + "\n"
 
+    def attempt(self, what: str, step: Callable[[], None]) -> None:
+        """Do a step; what keeps it from its end is a mistake like others."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001
+            # The last resort, for what is foreseen is told where it happens. Nobody sees a program end on a speaker:
+            # its owner must learn of it, and what stands beside it must be taken in. What the exception says is left
+            # out, since there may be a secret in it.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__}, {Path(place.filename).name} line {place.lineno}"
+            self.mistakes.append(f"{what}: {UNFORESEEN} ({where})")
+
 
 class Provision:
     """One look at the card."""
@@ -78,29 +120,40 @@ class Provision:
 
     def take_in(self) -> Taken:
         """Take in what there is; what has mistakes is left as it is, and so is all that was in force before."""
+        if not self._boot.is_there:
+            self._taken.mistakes.append(UNREADABLE)
+            return self._taken
+        if is_in_memory(self._root / STATE):
+            self._taken.mistakes.append(FORGETFUL)
         for name, take in (
             (preseed.NAME, self._take_preseed),
             (SETTINGS, self._take_settings),
             (KEY, self._take_key),
         ):
-            if files := self._boot.find(name):
-                self._take(files, take)
-        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
-            self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
-        self._tell_firmware()
+            self._taken.attempt(name, partial(self._take, name, take))
+        self._taken.attempt("the card", self._tell_examples)
+        self._taken.attempt("the card", self._tell_slips)
+        self._taken.attempt("panel.board", self._tell_firmware)
         return self._taken
 
     @property
     def lacks_key(self) -> bool:
         """Whether there is nothing to open the service with, and nothing was said of that yet."""
-        if Store(self._file, self._root / "etc").has_key or any(KEY in text for text in self._taken.mistakes):
+        if not self._boot.is_there or any(KEY in text for text in self._taken.mistakes):
+            return False
+        if Store(self._file, self._root / "etc").has_key:
             return False
         try:
             return not load(self._file).live.token.given
         except SettingsError:
             return True
 
-    def _take(self, files: Sequence[Path], take: Callable[[Path, str], bool]) -> None:
+    def _take(self, name: str, take: Callable[[Path, str], bool]) -> None:
+        files = self._boot.find(name)
+        if name != SETTINGS:  # which are never wiped
+            files = [file for file in files if not self._boot.is_wiped(file)]
+        if not files:
+            return
         file = files[0]
         try:
             texts = {self._boot.read(each) for each in files}
@@ -114,8 +167,46 @@ class Provision:
         except (OSError, SpeakerdError) as error:
             self._taken.mistakes.append(f"{file.name}: it could not be taken in: {error}")
             return
-        for each in files if is_secret else ():
-            self._wipe(each)
+        if is_secret and not is_in_memory(self._root / STATE) and self._is_kept(file):
+            for each in files:
+                self._wipe(each)
+
+    def _is_kept(self, file: Path) -> bool:
+        """Wait until all that was written is on the card, by whatever program; a power cut cannot undo it then."""
+        try:
+            if (self._root / STATE).exists():
+                self._run(["sync", "--file-system", f"/{STATE}"], "")  # which, unlike sync(2), tells of errors
+        except OSError as error:
+            self._taken.mistakes.append(
+                f"{file.name}: it was taken in, but the card does not keep it ({error}); use another card"
+            )
+            return False
+        return True
+
+    def _tell_examples(self) -> None:
+        for example, (name, digest) in EXAMPLES.items():
+            for file in self._boot.find(example):
+                try:
+                    is_ours = hashlib.sha256(self._boot.read(file).strip().encode()).hexdigest() == digest
+                except ValueError:  # too long for what it was
+                    is_ours = False
+                if not is_ours:
+                    self._taken.mistakes.append(
+                        f"{file.name}: you changed the example, which nothing reads; save it as {name}, "
+                        "and remove the example"
+                    )
+
+    def _tell_slips(self) -> None:
+        read = [file for name in (preseed.NAME, SETTINGS, KEY, *EXAMPLES) for file in self._boot.find(name)]
+        keys = {name for name, file in self._boot.matching(LOOKS_LIKE_A_KEY).items() if file not in read}
+        for name in sorted(keys):
+            self._taken.mistakes.append(
+                f"{name}: what looks like an API key is in it, and nothing reads a file of this name; "
+                f"save it as {KEY}, and remove this one"
+            )
+        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
+            if slip not in keys:
+                self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
 
     def _wipe(self, file: Path) -> None:
         try:
@@ -140,11 +231,11 @@ class Provision:
         """Put the file in force; it stays where it is, to be changed again."""
         drop_ins = self._file.with_name(f"{self._file.name}.d")
         drop_in = drop_ins / DROP_IN
-        if drop_in.exists() and drop_in.read_text(encoding="utf-8") == text:
+        if drop_in.exists() and drop_in.read_bytes() == text.encode():
             return False
         drop_ins.mkdir(parents=True, exist_ok=True)
         self._try(drop_ins, text)
-        _write(drop_in, text)
+        write(drop_in, text.encode())
         self._taken.done.append(f"the settings in {file.name} are in force")
         return False
 
@@ -177,14 +268,16 @@ class Provision:
         except (OSError, ValueError) as error:
             self._taken.mistakes.append(f"panel.board: {error}")
             return
-        started, wanted = self._root / STARTED, "\n".join(lines)
+        if done and is_in_memory(self._root / STATE):
+            self._taken.done.append(f"{done}; {OFF_AND_ON}")
+            return
+        started, wanted = self._root / STARTED, "\n".join(lines).encode()
         if done is None:
             started.unlink(missing_ok=True)
-        elif started.exists() and started.read_text(encoding="utf-8") == wanted:
+        elif started.exists() and started.read_bytes() == wanted:
             self._taken.mistakes.append(f"{hat.FILE}: the card does not keep what is written on it; use another one")
         else:
-            started.parent.mkdir(parents=True, exist_ok=True)
-            _write(started, wanted)
+            write(started, wanted)
             self._taken.done.append(f"{done}; the speaker starts once more by itself, so that it counts")
             self._taken.needs_restart = True
 
@@ -197,6 +290,16 @@ class Provision:
         stored = "encrypted for this card" if why is None else f"but not encrypted: {why}"
         self._taken.done.append(f"the key is stored, {stored}")
         return True
+
+
+def is_in_memory(state: Path) -> bool:
+    """Say whether what is stored is lost with the power: the initramfs mounts a tmpfs where the disk is of no use."""
+    if not state.exists():
+        return False  # a system that stores elsewhere
+    device = state.stat().st_dev
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return "tmpfs" in [mount[mount.index("-") + 1] for mount in mounts if mount[2] == number]
 
 
 def _told(problem: str, tried: Path, drop_ins: Path) -> str:
@@ -216,23 +319,54 @@ def main() -> int:
     )
     parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where its system is; / else")
     arguments = parser.parse_args()
-    boot = Boot(arguments.boot, partial(_writable, arguments.boot))
+    boot = Boot(arguments.boot, partial(_writable, arguments.boot), partial(_room, arguments.boot))
     provision = Provision(boot, arguments.root, run)
     taken = provision.take_in()
-    if provision.lacks_key:
-        taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+    taken.attempt(KEY, lambda: miss_key(provision, taken))
     directory = Path(os.environ.get("RUNTIME_DIRECTORY", card.DIRECTORY))
-    leave(boot, taken, devices())
-    tell_speaker(taken.mistakes, directory)
+    tell(boot, taken, directory)
     for text in taken.done:
         print(text, flush=True)
-    if taken.needs_restart and (mistake := restart(run)):
-        taken.mistakes.append(mistake)
-        leave(boot, taken, devices())
-        tell_speaker(taken.mistakes, directory)
+    for step in (partial(sweep, boot, taken), partial(start_again, taken, run)):
+        said = str(taken)
+        taken.attempt("the card", step)
+        if str(taken) != said:
+            tell(boot, taken, directory)
     for text in taken.mistakes:
         print(text, file=sys.stderr)
     return int(bool(taken.mistakes))
+
+
+def miss_key(provision: Provision, taken: Taken) -> None:
+    """Tell that there is no key, where there is none."""
+    if provision.lacks_key:
+        taken.mistakes.append(f"{KEY}: there is no such file, and no key yet; without one nobody answers")
+
+
+def tell(boot: Boot, taken: Taken, directory: Path) -> None:
+    """Tell the owner, and the speaker, what came of it."""
+    taken.attempt(REPORT, lambda: leave(boot, taken, devices()))
+    tell_speaker(taken.mistakes, directory)
+
+
+def sweep(boot: Boot, taken: Taken, seconds: float = SWEEP_S) -> None:
+    """Overwrite the free space where something was wiped; tell where that is not all."""
+    try:
+        is_done = boot.sweep(seconds)
+    except OSError as error:
+        taken.mistakes.append(f"the card: its free space cannot be overwritten ({error.strerror}); use another card")
+        return
+    if not is_done:
+        taken.done.append(
+            f"the free space of the card could not be overwritten to its end in {seconds} s; "
+            "a copy that an editor left there may still be found"
+        )
+
+
+def start_again(taken: Taken, run: Run) -> None:
+    """Start once more where the firmware must read something; that this fails is a mistake like others."""
+    if taken.needs_restart and (mistake := restart(run)):
+        taken.mistakes.append(mistake)
 
 
 def restart(run: Run) -> str | None:
@@ -240,14 +374,14 @@ def restart(run: Run) -> str | None:
     try:
         run(RESTART, "")
     except OSError as error:
-        return (
-            f"{hat.FILE}: it counts from the next start; switch the speaker off and on, for it cannot itself: {error}"
-        )
+        return f"{hat.FILE}: {OFF_AND_ON}, for it cannot itself: {error}"
     return None
 
 
 def leave(boot: Boot, taken: Taken, sound: Sequence[Device]) -> None:
     """Leave a report for the owner where there is something new; that this fails is a mistake like others."""
+    if not boot.is_there:
+        return
     before = boot.said().partition(SOUND)[0]
     # What was done at an earlier boot is worth more than that nothing is new; mistakes of then may be mended.
     is_new = taken.done or taken.mistakes or COMPLAINT in before or not before.strip()
@@ -278,7 +412,7 @@ def tell_speaker(mistakes: Sequence[str], directory: Path) -> None:
     """Leave the mistakes where the speaker finds them when it starts; it shows and says that there are some."""
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     file = directory / card.MISTAKES
-    _write(file, "".join(f"{text}\n" for text in mistakes))
+    write(file, "".join(f"{text}\n" for text in mistakes).encode())
 
 
 def run(command: Sequence[str], told: str) -> None:
@@ -309,11 +443,7 @@ def _writable(directory: Path) -> Iterator[None]:
             run(["mount", "-o", "remount,ro", str(directory)], "")
 
 
-def _write(file: Path, text: str) -> None:
-    unfinished = file.with_name(f".{file.name}.new")
-    with unfinished.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    unfinished.chmod(0o644)
-    unfinished.replace(file)
+def _room(directory: Path) -> int:
+    """Return how many bytes are free in the card's own part, where it is a part of its own."""
+    about = os.statvfs(directory)
+    return about.f_bavail * about.f_frsize if directory.is_mount() else 0

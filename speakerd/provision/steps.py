@@ -1,12 +1,14 @@
 """What is done with what the owner has written: each step is done as a whole, or again at the next boot."""
 
 import contextlib
+import difflib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from speakerd.provision.preseed import Preseed, Ssh, User, Wlan
+from speakerd.provision.preseed import NAME, Preseed, Ssh, User, Wlan
+from speakerd.provision.whole import write
 
 Run = Callable[[Sequence[str], str], None]
 """Runs a program of the system with this on its standard input; raises OSError where it fails."""
@@ -36,6 +38,8 @@ class System:
         """
         if told.user is not None and self._is_of_the_system(told.user.name):
             raise ValueError(f"user.name: {told.user.name} is a name that the system itself uses; choose another one")
+        if told.locale.timezone:
+            self._see_zone(told.locale.timezone)
         if told.system.hostname:
             self._name(told.system.hostname)
             yield f"the speaker is called {told.system.hostname}"
@@ -51,6 +55,8 @@ class System:
             yield f"{told.user.name} may log in"
         if told.user is not None and told.ssh.enabled:
             yield self._ssh(told.user, told.ssh)
+        if told.ssh.enabled is False:
+            yield self._no_ssh()
         if told.speakerd.journal:
             self._journal(keep=told.speakerd.journal == "persistent")
             yield f"the journal is {told.speakerd.journal}"
@@ -60,9 +66,15 @@ class System:
         self._write("etc/hostname", f"{name}\n")
         self._run(["hostname", name], "")
 
+    def _see_zone(self, name: str) -> None:
+        zones = self._root / ZONES
+        if not (zones / name).is_file():
+            places = [str(file.relative_to(zones)) for file in zones.rglob("*") if file.is_file()]
+            near = difflib.get_close_matches(name, places, 1)
+            hint = f"did you mean {near[0]}?" if near else 'write one such as "Europe/Berlin"'
+            raise ValueError(f"locale.timezone: there is no such place; {hint}")
+
     def _zone(self, name: str) -> str:
-        if not (self._root / ZONES / name).is_file():
-            return f"there is no time zone {name}, so the time stays as it is"
         link = self._root / "etc/localtime"
         new = link.with_name(".localtime.new")
         new.unlink(missing_ok=True)
@@ -86,16 +98,42 @@ class System:
         if wlan.octets:
             file = "etc/NetworkManager/system-connections/speakerd-wifi.nmconnection"
             self._write(file, connection(wlan), 0o600)
-            done.append(f"the wireless network is {wlan.octets.decode(errors='replace')}")
+            # Any byte may be in it; in a report it must not begin a line.
+            shown = "".join(char if char.isprintable() else "�" for char in wlan.octets.decode(errors="replace"))
+            kind = ", an open one" if wlan.password is None and wlan.key_mgmt != "owe" else ""
+            again = f"for another one, or another password, write {NAME} again"
+            done.append(f"the wireless network is {shown}{kind}; {again}")
         return ", ".join(done) or "no wireless network is named"
 
     def _is_of_the_system(self, name: str) -> bool:
-        found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):", self._read("etc/passwd"), re.MULTILINE)
-        return found is not None and int(found[1]) < FIRST_USER
+        found = self._numbers(name)
+        return found is not None and found[0] < FIRST_USER
+
+    def _numbers(self, name: str) -> tuple[int, int] | None:
+        """Return the numbers of a user and of their group (passwd(5)); None where there is no such user."""
+        found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):(\d+):", self._read("etc/passwd"), re.MULTILINE)
+        return (int(found[1]), int(found[2])) if found else None
+
+    def _make(self, name: str) -> None:
+        """Make a user, or the rest of one that a power cut left half made: useradd would refuse that."""
+        for file in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"):
+            # Whoever has left a lock is gone with the power; a process that has its number now would be believed in.
+            (self._root / f"etc/{file}.lock").unlink(missing_ok=True)
+        numbers = self._numbers(name)
+        if numbers is None:
+            self._run(["useradd", "--create-home", "--shell", "/bin/bash", name], "")
+            return
+        if not re.search(rf"^{name}:", self._read("etc/shadow"), re.MULTILINE):
+            self._run(["pwconv"], "")
+        if not re.search(rf"^[^:]*:[^:]*:{numbers[1]}:", self._read("etc/group"), re.MULTILINE):
+            self._run(["groupadd", "--gid", str(numbers[1]), name], "")
+        home = self._root / "home" / name
+        if not home.is_dir() or home.stat().st_uid != numbers[0]:
+            about = ["--mode=0700", f"--owner={name}", f"--group={name}"]
+            self._run(["install", "--directory", *about, f"/home/{name}"], "")
 
     def _user(self, user: User) -> None:
-        if not re.search(rf"^{user.name}:", self._read("etc/passwd"), re.MULTILINE):
-            self._run(["useradd", "--create-home", "--shell", "/bin/bash", user.name], "")
+        self._make(user.name)
         known = {line.partition(":")[0] for line in self._read("etc/group").splitlines()}
         for group in [group for group in user.groups if group in known]:
             self._run(["usermod", "--append", "--groups", group, user.name], "")
@@ -120,6 +158,11 @@ class System:
         self._run(["systemctl", "start", "--no-block", "ssh.service"], "")
         return f"{user.name} may do so with SSH, {'with a password' if ssh.password_authentication else 'with a key'}"
 
+    def _no_ssh(self) -> str:
+        self._run(["systemctl", "disable", "ssh.service"], "")
+        self._run(["systemctl", "stop", "--no-block", "ssh.service"], "")
+        return "nobody may log in from afar: SSH is off"
+
     def _journal(self, *, keep: bool) -> None:
         text = "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n" if keep else "[Journal]\nStorage=volatile\n"
         self._write("etc/systemd/journald.conf.d/20-owner.conf", text)
@@ -132,15 +175,7 @@ class System:
             return ""
 
     def _write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Write a file whole or not at all."""
-        file = self._root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.new")
-        unfinished.unlink(missing_ok=True)
-        unfinished.touch(mode)
-        unfinished.chmod(mode)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
+        write(self._root / name, text.encode(), mode)
 
 
 def connection(wlan: Wlan) -> str:

@@ -17,6 +17,7 @@ TARGETS = {
     "settings": ("tests.fuzz.settings_files", "SETTINGS"),
     "control": ("tests.fuzz.control_socket", "CONTROL"),
     "wav": ("tests.fuzz.wav_headers", "WAV"),
+    "card": ("tests.fuzz.card_files", "CARD"),
     "journal": ("tests.fuzz.journal_lines", "JOURNAL"),
     "token": ("tests.fuzz.token_answers", "TOKEN"),
 }
@@ -25,7 +26,7 @@ TARGETS = {
 STUCK_S = 30
 """An input that is not done by then will never be; one that is merely too slow is told by ``tried``."""
 
-MODULES = ("speakerd", "yaml", "soundfile")
+MODULES = ("speakerd", "yaml", "soundfile", "tomllib")
 """Their branches lead the way to new inputs; a name stands for all that begins with it."""
 
 

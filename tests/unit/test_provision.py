@@ -2,23 +2,31 @@
 
 import contextlib
 import errno
+import itertools
+import os
 import resource
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from speakerd.host.card import REPORT, mistakes
 from speakerd.provision import hat, preseed
-from speakerd.provision.boot import COMPLAINT, Boot
-from speakerd.provision.provision import RESTART, Provision, Taken, leave, restart, tell_speaker
+from speakerd.provision.boot import COMPLAINT, SECTOR, ZEROS, Boot
+from speakerd.provision.provision import RESTART, UNFORESEEN, Provision, Taken, leave, restart, sweep, tell_speaker
 from speakerd.provision.steps import connection
 from speakerd.settings import load
 from speakerd.sound.devices import Device
 
 KEY = "AIza" + "B3cr3t-_" * 4 + "abc"
 PASSWORD = "dont tell \\anybody"
+
+EXAMPLES = Path(__file__).parents[2] / "image" / "boot"
+"""What the card comes with; whoever changes one of them writes its new hash into the program."""
 
 FROM_IMAGER = f"""\
 config_version = "1.0"
@@ -65,12 +73,14 @@ class Card:
         self.fat, self.root = directory / "fat", directory / "root"
         for path in (self.fat, self.root / "etc/speakerd", self.root / "usr/share/zoneinfo/Europe"):
             path.mkdir(parents=True)
+        (self.fat / "start4.elf").touch()
         (self.root / "usr/share/zoneinfo/Europe/Berlin").touch()
         (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
         (self.root / "etc/group").write_text("root:x:0:\nsudo:x:27:\n")
         (self.root / "etc/speakerd/speakerd.yaml").write_text("{}\n")
         self.ran: list[tuple[list[str], str]] = []
         self.fails = ""
+        self.power: Power | None = None
 
     def put(self, name: str, content: str | bytes) -> Path:
         file = self.fat / name
@@ -81,6 +91,8 @@ class Card:
         return Provision(Boot(self.fat), self.root, self.run).take_in()
 
     def run(self, command: Sequence[str], told: str) -> None:
+        if self.power:
+            self.power.step()
         self.ran.append((list(command), told))
         if command[0] == self.fails:
             raise OSError(f"{self.fails} says: no")
@@ -136,6 +148,16 @@ def test_what_is_not_supported_is_told(card: Card) -> None:
     assert len([line for line in done if "support" in line or "knows" in line]) == 4
 
 
+def test_an_imager_that_knows_more_is_no_mistake(card: Card) -> None:
+    """What it writes, and an older speaker has never heard of, costs nobody the Wi-Fi; only near names are slips."""
+    file = card.put("rpi-preseed.toml", FROM_IMAGER + '[telescope]\nzoom = 3\n[mounts]\nfstab = ["a"]\n')
+    taken = card.boots()
+    assert not taken.mistakes
+    assert "[telescope] is nothing that this speaker knows" in taken.done
+    assert "[mounts] is nothing that this speaker knows" in taken.done
+    assert not file.exists()
+
+
 def test_no_secret_is_in_an_argument_or_in_the_report(card: Card) -> None:
     """Everybody on a machine can see arguments, and everybody who has the card can read the report."""
     card.put("rpi-preseed.toml", FROM_IMAGER)
@@ -160,7 +182,7 @@ def test_nobody_can_log_in_unless_that_was_asked_for(card: Card) -> None:
         ('[system]\nhostname = "my kitchen"', "line 2: system.hostname: expected letters"),
         ('[wlan]\nssid = "Home"\npassword = "short"', "password must have 8 to 63 characters"),
         ('[wlan]\nssid = "Home"\npassword = "12345678"\ncountry = "Germany"', "wlan.country: "),
-        ("[wlan]\nssid = Home", "a text goes between quotation marks"),
+        ("[wlan]\nssid = Home", "Invalid value (at line 2, column 8); a text goes between quotation marks"),
         ("[ssh]\nenabled = true", "there must be a [user] who logs in"),
         ('[user]\nname = "anna"\n[ssh]\nenabled = true', "nobody could log in"),
         ('[user]\nname = "Anna Smith"', "user.name: "),
@@ -168,6 +190,40 @@ def test_nobody_can_log_in_unless_that_was_asked_for(card: Card) -> None:
         ('[user]\nname = "anna"\npassword = "x:0:"\npassword_encrypted = true', "password is not encrypted"),
         ('[wlan]\nssid = "Home"\npassword = "12345678"\nkey_mgmt = "none"', "line 1: wlan: there is a password"),
         ('[wlan]\nssid = "Home"\n[wlan]\nhidden = true', "at line 3"),
+        (
+            '[wlan]\nssid = "Home"\npasword = "12345678"',
+            "line 3: wlan.pasword is unknown; did you mean wlan.password",
+        ),
+        (
+            '[wlan]\nssid = "Home"\npassword = "12345678\\n[ipv4]"',
+            "line 3: wlan.password: expected a text in one line",
+        ),
+        ('[wlan]\nssid = "Ho\\u0007me"', "line 2: wlan.ssid: expected the name of your Wi-Fi, in one line"),
+        (
+            '[user]\nname = "anna"\n[ssh]\nenabled = true\nauthorized_keys = ["ssh-ed25519 A\\rssh-rsa B"]',
+            "line 5: ssh.authorized_keys: expected a list of public keys",
+        ),
+        ("[wlan]\nssid = “Home”", 'write " instead of “ and ”'),
+        ('[wlan]\nssid = "C:\\Home"', "a text with a \\ in it goes between ' and '"),
+        ('[wlan]\nssid = "a"\npassword = "12345678\\Q"', "a text with a \\ in it goes between ' and '"),
+        ("wlan\n", "(at line 1, column 5)"),
+        ('[wlan]\nSSID = "Home"', "line 2: wlan.SSID is unknown; did you mean wlan.ssid?"),
+        ('[wifi]\nssid = "Home"\npassword = "12345678"', "line 1: [wifi] is unknown; did you mean [wlan]?"),
+        ('[wi-fi]\nssid = "Home"\n', "line 1: [wi-fi] is unknown; did you mean [wlan]?"),
+        ('config_version = "1.0"\n[sistem]\nhostname = "a"', "line 2: [sistem] is unknown; did you mean [system]?"),
+        ('hostname = "kitchen"', "line 1: hostname is unknown here; it belongs below [system]"),
+        ('[user]\nname = "anna"\nssid = "Home"', "line 3: user.ssid is unknown here; it belongs below [wlan]"),
+        ('[wlan]\nssid = "Home"\npower = 3', "line 3: wlan.power is unknown; there is ssid, ssid_hex, password"),
+        ('[kitchen]\nname = "a"', "line 1: [kitchen] is unknown; there is [system], [user], [ssh], [wlan]"),
+        (
+            '[locale]\ntimezone = "Europe/Berlinn"',
+            "locale.timezone: there is no such place; did you mean Europe/Berlin?",
+        ),
+        ('[system]\nhostname = "a"\n[locale]\ntimezone = "Europe"', "locale.timezone: there is no such place"),
+        (
+            '[user]\nname = "anna"\n[ssh]\nenabled = true\npassword_authentication = true',
+            "line 3: ssh: password_authentication needs a password at user.password",
+        ),
     ],
 )
 def test_a_mistake_is_told_and_nothing_of_its_file_is_done(card: Card, text: str, words: str) -> None:
@@ -183,6 +239,34 @@ def test_a_mistake_is_told_and_nothing_of_its_file_is_done(card: Card, text: str
     assert "short" not in str(taken).replace("in short", "")
 
 
+def test_what_helps_is_said_where_it_helps(card: Card) -> None:
+    """Quotation marks are no cure for a section that stands there twice."""
+    card.put("rpi-preseed.toml", '[wlan]\nssid = "Home"\n[wlan]\n')
+    assert "quotation" not in str(card.boots())
+
+
+def test_the_report_says_how_to_try_another_password(card: Card) -> None:
+    """The file is gone by then; and whoever forgot the password reads that this network has none."""
+    card.put("rpi-preseed.toml", FROM_IMAGER)
+    told = "the wireless network is Küche; 5 GHz; for another one, or another password, write rpi-preseed.toml again"
+    assert any(told in line for line in card.boots().done)
+    card.put("rpi-preseed.toml", '[wlan]\nssid_hex = "410a0a2d20"\n')
+    assert any("the wireless network is A��- , an open one;" in line for line in card.boots().done)
+
+
+def test_ssh_is_switched_off_again(card: Card) -> None:
+    """It takes the same file and the one word; a file that says nothing of SSH leaves it as it is."""
+    card.put("rpi-preseed.toml", "[ssh]\nenabled = false\n")
+    assert card.boots().done[0] == "nobody may log in from afar: SSH is off"
+    assert [command for command, _ in card.ran] == [
+        ["systemctl", "disable", "ssh.service"],
+        ["systemctl", "stop", "--no-block", "ssh.service"],
+    ]
+    card.put("rpi-preseed.toml", '[system]\nhostname = "kitchen"\n[ssh]\n')
+    card.boots()
+    assert not [command for command, _ in card.ran[2:] if command[0] == "systemctl"]
+
+
 def test_settings_are_in_force_and_stay_on_the_card(card: Card) -> None:
     """So that they can be changed there again; a boot without a change says nothing."""
     file = card.put("speakerd.yaml", "speaker: {volume: 55}\n")
@@ -190,6 +274,15 @@ def test_settings_are_in_force_and_stay_on_the_card(card: Card) -> None:
     assert load(card.root / "etc/speakerd/speakerd.yaml").speaker.volume == 55
     assert file.exists()
     assert card.boots() == Taken()
+
+
+def test_settings_that_a_damaged_card_has_changed_are_put_in_force_anew(card: Card) -> None:
+    """What is stored is no text any more; that is no mistake in the owner's file."""
+    card.put("speakerd.yaml", "speaker: {volume: 55}\n")
+    card.boots()
+    (card.root / "etc/speakerd/speakerd.yaml.d/40-card.yaml").write_bytes(b"\xff\0\xff")
+    assert card.boots() == Taken(done=["the settings in speakerd.yaml are in force"])
+    assert load(card.root / "etc/speakerd/speakerd.yaml").speaker.volume == 55
 
 
 def test_settings_with_mistakes_leave_those_of_before(card: Card) -> None:
@@ -211,12 +304,13 @@ def test_settings_with_mistakes_leave_those_of_before(card: Card) -> None:
 def test_a_key_is_moved_off_the_card(card: Card, content: str | bytes) -> None:
     """Whatever editor it was pasted into; root alone can read where it goes, and nothing of it is left."""
     file = card.put("speakerd-key.txt", content)
-    before = file.stat().st_size
+    before, size = file.stat().st_size, file.stat().st_blksize
     with file.open("rb") as opened:
         assert not card.boots().mistakes
         left = opened.read()
     assert not file.exists()
-    assert left == bytes(before)  # what had it open sees what is on the disk now
+    assert set(left) == {0}  # what had it open sees what is on the disk now
+    assert len(left) == -(-before // size) * size, "whole clusters, with what an earlier and longer text left in them"
     stored = card.root / "etc/credstore/gemini-api-key"
     assert stored.read_text() == KEY
     assert stored.stat().st_mode & 0o777 == 0o600
@@ -344,7 +438,7 @@ def test_a_full_card_keeps_its_report_and_loses_the_key(card: Card, before: str 
     leave(boot, taken, [])
     assert not key.exists()
     assert card.says("etc/credstore/gemini-api-key") == KEY
-    assert {file.name: file.read_bytes().decode() for file in card.fat.iterdir()} == (
+    assert {file.name: file.read_bytes().decode() for file in card.fat.glob("*.txt")} == (
         {REPORT: before} if before else {}
     )
     (mistake,) = taken.mistakes
@@ -356,6 +450,128 @@ def test_a_wiping_that_was_cut_off_is_ended(card: Card) -> None:
     """A file of zeros is no mistake of the owner's: it is removed, and the key stays as it was taken in."""
     file = card.put("speakerd-key.txt", bytes(40))
     assert card.boots() == Taken()
+    assert not file.exists()
+
+
+def test_a_wiping_that_was_cut_off_in_the_middle_is_ended(card: Card) -> None:
+    """The first sector is wiped first, so what begins with zeros is known; settings are nothing to be wiped."""
+    file = card.put("rpi-preseed.toml", bytes(512) + FROM_IMAGER[512:].encode())
+    settings = card.put("speakerd.yaml", bytes(512) + b"speaker: {}")
+    (mistake,) = card.boots().mistakes
+    assert mistake.startswith("speakerd.yaml: ")
+    assert not file.exists()
+    assert settings.exists()
+
+
+def test_free_space_is_overwritten_after_a_secret(card: Card) -> None:
+    """An editor that saves anew and renames leaves the key there; and it is done once, not at each boot."""
+    card.put("speakerd-key.txt", KEY)
+    boot = Boot(card.fat, room=lambda: (5 << 20) + 1)
+    Provision(boot, card.root, card.run).take_in()
+    zeros = card.fat / ZEROS
+    with zeros.open("rb") as opened:
+        assert boot.sweep(60)
+        assert opened.read() == bytes((5 << 20) + 1)
+    assert not zeros.exists()
+    card.boots()
+    assert not zeros.exists()
+
+
+def test_free_space_is_overwritten_at_the_next_boot_after_a_power_cut(card: Card) -> None:
+    """What the first attempt has written takes no room from the second."""
+    zeros = card.put(ZEROS, b"from before")
+    boot = Boot(card.fat, room=lambda: 3 - zeros.stat().st_size)
+    with zeros.open("rb") as opened:
+        assert boot.sweep(60)
+        assert opened.read() == bytes(3)
+    assert not zeros.exists()
+
+
+def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> None:
+    """The owner reads that it was not finished; a card without room is finished at once."""
+    zeros = card.put(ZEROS, b"")
+    boot = Boot(card.fat, room=lambda: 1 << 24)
+    taken = Taken()
+    sweep(boot, taken, seconds=0)
+    assert "the free space of the card could not be overwritten to its end in 0 s" in str(taken)
+    assert not zeros.exists()
+    zeros.touch()
+    taken = Taken()
+    sweep(Boot(card.fat, full, lambda: 1 << 24), taken, seconds=60)
+    assert taken == Taken()
+    assert not zeros.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("rpi-preseed.example.toml", "rpi-preseed.toml"), ("speakerd.example.yaml", "speakerd.yaml")]
+)
+def test_an_example_that_was_filled_in_is_told_of(card: Card, name: str, meant: str) -> None:
+    """Nobody reads it; the one that the card comes with is no mistake, whatever saves it."""
+    text = (EXAMPLES / name).read_text()
+    for same in (text.replace("\n", "\r\n"), f"\ufeff{text}\n"):
+        card.put(name, same)
+        assert card.boots() == Taken()
+    for changed in (f'{text}# password = "{PASSWORD}"\n', "x" * (1 << 19)):
+        card.put(name, changed)
+        (mistake,) = card.boots().mistakes
+        assert mistake.startswith(f"{name}: you changed the example, which nothing reads; save it as {meant}")
+
+
+@pytest.mark.parametrize("name", ["key.txt", "my api key.TXT", "speakerd-key.txt~", "FSCK0000.REC", "key (2).txt"])
+def test_a_key_under_another_name_is_told_of(card: Card, name: str) -> None:
+    """Else it would stay where any computer reads it, and nobody would know why there is no key."""
+    file = card.put(name, f"\n {KEY}\r\n".encode("utf-16"))
+    taken = card.boots()
+    (mistake,) = taken.mistakes
+    assert mistake.startswith(f"{name}: ")
+    assert "speakerd-key.txt" in mistake
+    assert KEY not in str(taken)
+    assert file.exists()
+
+
+def test_a_key_in_the_bin_is_told_of(card: Card) -> None:
+    """A Mac moves what is deleted to a directory on the card."""
+    (card.fat / ".Trashes" / "501").mkdir(parents=True)
+    card.put(".Trashes/501/key.txt", KEY)
+    assert card.boots().mistakes[0].startswith(".Trashes/501/key.txt: what looks like an API key is in it")
+
+
+def test_a_copy_of_the_key_is_told_of(card: Card) -> None:
+    """Beside the file that counts."""
+    card.put("speakerd-key.txt", KEY)
+    card.put("Copy of speakerd-key.txt", KEY)
+    taken = card.boots()
+    assert taken.mistakes[0].startswith("Copy of speakerd-key.txt: ")
+    assert len(taken.mistakes) == 1
+    assert (card.root / "etc/credstore/gemini-api-key").exists()
+
+
+def test_what_is_stored_in_memory_stays_on_the_card(card: Card) -> None:
+    """It counts until the power goes, and then again; its owner learns that the card keeps nothing."""
+    (card.root / "state").symlink_to("/dev/shm")  # what the state is where no disk could be used
+    with_overlays(card, "googlevoicehat-soundcard")
+    card.put("speakerd.yaml", "panel: {board: aiy-voice-hat}\n")
+    files = [card.put("speakerd-key.txt", KEY), card.put("rpi-preseed.toml", FROM_IMAGER)]
+    taken = card.boots()
+    assert all(file.exists() for file in files)
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+    assert "keeps nothing" in taken.mistakes[0]
+    assert "removed" not in str(taken)
+    assert not taken.needs_restart, "a card that forgets that it has started once more would do so for ever"
+    assert "switch the speaker off and on" in str(taken)
+
+
+def test_nothing_is_wiped_before_the_card_keeps_it(card: Card) -> None:
+    """All that the programs have written is on the card by then, or the file stays and its owner learns why."""
+    (card.root / "state").symlink_to("/proc")  # stands for a disk, which is no tmpfs
+    file = card.put("speakerd-key.txt", KEY)
+    card.fails = "sync"
+    taken = card.boots()
+    assert file.read_text() == KEY
+    assert "speakerd-key.txt: it was taken in, but the card does not keep it (sync says: no)" in taken.mistakes[0]
+    card.fails = ""
+    assert not card.boots().mistakes
+    assert card.ran[-1] == (["sync", "--file-system", "/state"], "")
     assert not file.exists()
 
 
@@ -375,7 +591,7 @@ def test_a_slip_in_a_name_is_told(card: Card, name: str) -> None:
     """Else nothing would happen, and nobody would know why."""
     card.put(name, "")
     card.put("._speakerd.yaml", "")  # a Mac leaves such beside each file
-    card.put("speakerd.example.yaml", "")
+    card.put("speakerd.example.yaml", (EXAMPLES / "speakerd.example.yaml").read_bytes())
     assert len(mistakes := card.boots().mistakes) == 1
     assert mistakes[0].startswith(f"{name}: nothing reads a file of this name")
 
@@ -440,6 +656,55 @@ def test_a_file_that_nobody_wrote_by_hand_is_refused(card: Card) -> None:
     assert "is longer than 256 KiB" in card.boots().mistakes[0]
 
 
+def test_a_file_that_is_beyond_reading_keeps_none_of_the_others(card: Card) -> None:
+    """It is told of by its name and stays; the key beside it is taken."""
+    file = card.put("rpi-preseed.toml", "a = " + "[" * 20_000)
+    card.put("speakerd-key.txt", KEY)
+    taken = card.boots()
+    assert taken.mistakes == ["rpi-preseed.toml: has too many brackets in one another"]
+    assert file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+
+
+def test_what_nobody_foresaw_is_told(card: Card) -> None:
+    """The rest is taken in, and the report names the place in the program, but no secret."""
+    file = card.put("rpi-preseed.toml", FROM_IMAGER)
+    card.put("speakerd-key.txt", KEY)
+
+    def run(command: Sequence[str], told: str) -> None:
+        raise LookupError(PASSWORD)
+
+    taken = Provision(Boot(card.fat), card.root, run).take_in()
+    assert taken.mistakes[0].startswith(f"rpi-preseed.toml: {UNFORESEEN} (LookupError, test_provision.py line ")
+    assert PASSWORD not in str(taken)
+    assert file.exists()
+    assert card.says("etc/credstore/gemini-api-key") == KEY
+
+
+def test_a_name_that_is_no_text_is_told(card: Card) -> None:
+    """As the kernel shows it that knows another alphabet; the report can be written."""
+    card.put(os.fsdecode(b"speakerd-k\xe9y.txt"), "")
+    taken = card.boots()
+    leave(Boot(card.fat), taken, [])
+    assert "speakerd-k?y.txt: nothing reads a file of this name" in Boot(card.fat).said()
+
+
+def test_a_card_that_cannot_be_read_is_told_of(card: Card, tmp_path: Path) -> None:
+    """A FAT that is not mounted is an empty directory. The owner hears of that, and not of a missing key."""
+    for boot in (Boot(tmp_path / "nothing"), Boot(card.root / "etc" / "speakerd")):
+        (card.root / "etc/speakerd/speakerd.yaml").unlink(missing_ok=True)
+        provision = Provision(boot, card.root, card.run)
+        taken = provision.take_in()
+        (mistake,) = taken.mistakes
+        assert mistake.startswith("the card: its part BOOTFS cannot be read")
+        assert not provision.lacks_key
+        leave(boot, taken, [])
+        assert taken.mistakes == [mistake]
+        tell_speaker(taken.mistakes, tmp_path)
+        assert mistakes(tmp_path) == [mistake]
+    assert not list((card.root / "etc" / "speakerd").iterdir())
+
+
 def test_a_network_of_any_name_is_written_as_its_bytes() -> None:
     """Imager gives one that is no text as hexadecimal digits; an open one has no password."""
     told = preseed.parse('[wlan]\nssid_hex = "ff00"\n')
@@ -468,7 +733,7 @@ def test_the_firmware_learns_of_the_board_once(card: Card) -> None:
     assert taken.needs_restart
     assert any("the speaker starts once more by itself" in line for line in taken.done)
     assert (card.fat / "hat.txt").read_text().splitlines()[1:] == ["dtoverlay=googlevoicehat-soundcard"]
-    assert sorted(path.name for path in card.fat.iterdir()) == ["a", "config.txt", "hat.txt", "speakerd.yaml"]
+    assert sorted(path.name for path in card.fat.glob("*.[ty]*")) == ["config.txt", "hat.txt", "speakerd.yaml"]
     assert card.boots() == Taken()
 
 
@@ -583,28 +848,140 @@ class Cut(BaseException):
     """The power goes."""
 
 
-def test_the_power_may_go_at_any_step(card: Card, tmp_path: Path) -> None:
-    """What was not taken in as a whole is taken in again at the next boot; until then the file stays."""
-    card.put("rpi-preseed.toml", FROM_IMAGER)
-    Provision(Boot(card.fat), card.root, card.run).take_in()
-    steps = len(card.ran)
-    assert steps > 4
-    for step in range(steps):
-        other = Card(tmp_path / str(step))
-        file = other.put("rpi-preseed.toml", FROM_IMAGER)
+class Power:
+    """Counts what is done to files and by programs, and goes off in front of one such step."""
 
-        def run(command: Sequence[str], told: str, other: Card = other, step: int = step) -> None:
-            if len(other.ran) == step:
+    CHANGES = ("os.rename", "os.remove", "os.chmod", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate")
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        sys.addaudithook(self._audit)  # for good, and asleep unless it is switched on
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in self.CHANGES or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE
+        ):
+            self.step()
+
+    def _call(self, frame: FrameType, event: str, function: object) -> None:
+        if event == "c_call" and getattr(function, "__name__", "") in ("write", "fsync"):
+            self.step()
+
+    def step(self) -> None:
+        """Do one step; without power there is none any more, not even to tidy up."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
                 raise Cut
-            other.run(command, told)
 
-        with pytest.raises(Cut):
-            Provision(Boot(other.fat), other.root, run).take_in()
-        assert file.read_text() == FROM_IMAGER
+    @contextlib.contextmanager
+    def for_steps(self, number: int) -> Iterator[None]:
+        """Go off after so many steps."""
+        self._left = number
+        sys.setprofile(self._call)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            self._left = None
+
+
+@pytest.fixture(scope="module")
+def power() -> Power:
+    return Power()
+
+
+def all_of(card: Card) -> dict[str, str]:
+    """Return what is on a card and in its system, whatever directory it is in."""
+    return {
+        str(file.relative_to(card.root.parent)): str(file.readlink())
+        if file.is_symlink()
+        else file.read_text().replace(str(card.root), "")
+        for file in (*card.root.rglob("*"), *card.fat.rglob("*"))
+        if file.is_symlink() or (file.is_file() and file.name != "setup.sha256")  # hashes of texts with names in them
+    }
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Have a directory on no disk: hundreds of cards wait for it thousands of times."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
+
+
+def test_the_power_may_go_at_any_step(card: Card, memory: Path, power: Power) -> None:
+    """In front of each write, rename, fsync, removal and program: the next boot ends as if nothing had been."""
+    steps = halves = 0
+    for after in itertools.count():
+        other = Card(memory / str(after))
+        for each in (card, other) if after == 0 else (other,):
+            each.put("rpi-preseed.toml", FROM_IMAGER)
+            each.put("speakerd-key.txt", KEY)
+            each.put("speakerd.yaml", "speaker: {volume: 55}\n")
+        if after == 0:
+            card.boots()
+        other.power = power
+        try:
+            with power.for_steps(after):
+                other.boots()
+            break
+        except Cut:
+            steps += 1
+        file = other.fat / "rpi-preseed.toml"
+        left = file.read_bytes() if file.exists() else b""
+        halves += left == bytes(SECTOR) + FROM_IMAGER.encode()[SECTOR:]
+        before = len(other.ran)
         assert not other.boots().mistakes
-        assert not file.exists()
-        assert [command for command, _ in other.ran[step:]] == [command for command, _ in card.ran]
-        assert other.says("home/anna/.ssh/authorized_keys") == card.says("home/anna/.ssh/authorized_keys")
+        assert all_of(other) == all_of(card), f"after step {after}"
+        if left == FROM_IMAGER.encode():
+            assert [command for command, _ in other.ran[before:]][: len(card.ran)] == [line for line, _ in card.ran]
+    assert steps > 100
+    assert halves, "the first sector is wiped before the others, so that a wiping is known by it"
+
+
+@pytest.mark.parametrize(
+    ("shadow", "group", "commands"),
+    [
+        (False, False, [["pwconv"], ["groupadd", "--gid", "1000", "anna"]]),
+        (True, False, [["groupadd", "--gid", "1000", "anna"]]),
+        (True, True, []),
+    ],
+)
+def test_a_user_that_was_half_made_is_made_whole(
+    card: Card, shadow: bool, group: bool, commands: list[list[str]]
+) -> None:
+    """Useradd writes one file after the other, and makes the home last; a second useradd would refuse."""
+    (card.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/bash\n")
+    (card.root / "etc/shadow").write_text("root:*:::::::\n" + "anna:!:::::::\n" * shadow)
+    (card.root / "etc/group").write_text("root:x:0:\n" + "anna:x:1000:\n" * group)
+    card.put("rpi-preseed.toml", f'[user]\nname = "anna"\npassword = "{PASSWORD}"\n'.replace("\\", ""))
+    home = ["install", "--directory", "--mode=0700", "--owner=anna", "--group=anna", "/home/anna"]
+    assert not card.boots().mistakes
+    assert [command for command, _ in card.ran] == [*commands, home, ["chpasswd"]]
+
+
+@pytest.mark.parametrize(("number", "made"), [(4242, True), (os.getuid() or 1000, False)])
+def test_a_home_that_is_not_the_users_becomes_hers(card: Card, number: int, made: bool) -> None:
+    """As it is where the power went before useradd gave it away; her own is left as it is."""
+    home = card.root / "home" / "anna"
+    home.mkdir(parents=True)
+    if os.getuid() == 0:
+        os.chown(home, 1000, -1)
+    (card.root / "etc/passwd").write_text(f"anna:x:{number}:1000::/home/anna:/bin/bash\n")
+    (card.root / "etc/shadow").write_text("anna:!:::::::\n")
+    (card.root / "etc/group").write_text("anna:x:1000:\n")
+    card.put("rpi-preseed.toml", '[user]\nname = "anna"\n')
+    assert not card.boots().mistakes
+    assert [command[0] for command, _ in card.ran] == ["install"] * made
+
+
+def test_a_lock_that_a_power_cut_left_is_removed(card: Card) -> None:
+    """Useradd believes in it if some process has the number that is in it, at each boot anew."""
+    lock = card.root / "etc" / "passwd.lock"
+    lock.write_text("1\0")
+    card.put("rpi-preseed.toml", '[user]\nname = "anna"\n')
+    assert not card.boots().mistakes
+    assert not lock.exists()
 
 
 def test_the_power_may_go_before_the_key_is_wiped(card: Card) -> None:
