@@ -175,16 +175,26 @@ async def the_journal_answers_questions(kitchen: Kitchen) -> str:
     return f"{sorted(name for name in line if name.startswith('SPEAKERD_'))}; {explained.splitlines()[1]}"
 
 
+TELLS = (
+    (["status"], r"^Idle since "),
+    (["status", "--metrics"], r"^speakerd_\S+ [0-9.]+$"),
+    (["doctor"], r"^✓ microphone +in use by the running service"),
+    (["explain"], r"^\d\d:\d\d:\d\d .*\n(.*\n)*1\. "),
+)
+"""What is asked, and what is told: how it is; of the last trouble, when it was and what most likely caused it."""
+
+
 async def it_tells_of_itself(kitchen: Kitchen) -> str:
     """`speakerd status`, `doctor` and `explain` answer beside the running service, and leave it as it was."""
     await kitchen.at_home()
     told = []
-    for words in (["status"], ["status", "--metrics"], ["doctor"], ["explain"]):
+    for words, known in TELLS:
         began = time.monotonic()
         # The doctor rightly finds what a virtual machine lacks.
         said = await output_of("speakerd", *words, status=None if words[0] in ("doctor", "explain") else 0)
         (RUN / f"{'-'.join(words).replace('--', '')}.txt").write_text(said)
-        assert len(said.splitlines()) > 2, said
+        assert re.search(known, said, re.MULTILINE), said
+        assert "Traceback" not in said, said
         assert max(map(len, said.splitlines())) <= 80 or "--metrics" in words, said
         told.append(f"{' '.join(words)}: {len(said.splitlines())} lines in {time.monotonic() - began:.0f} s")
     assert kitchen.journal.state() == "idle", kitchen.journal.state()
