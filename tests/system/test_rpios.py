@@ -25,6 +25,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("kernel8.img", "initramfs8", "bcm2710-rpi-3-b.dtb", "start.elf", "cmdline.txt", "overlays/one.dtbo"):
         (firmware / name).write_text("x")
     (work / "root" / "etc").mkdir()
+    shutil.copy(IMAGE / "overlay" / "etc" / "fstab", work / "root" / "etc")
     (work / "output").mkdir()
     variables = {
         "IGconf_image_name": "speakerd-1-rpios",
@@ -81,6 +82,16 @@ def test_the_firmware_finds_the_system_in_a_directory(card: Path) -> None:
     words = _run("mtype", "-i", fat, "::a/cmdline.txt").split()
     assert f"root=PARTUUID={label.removeprefix('label-id: 0x')}-02" in words
     assert "ro" in words
+
+
+def test_the_owners_part_may_be_renamed(card: Path) -> None:
+    """The system finds the FAT partition by the card that it is on, and not by a name that any computer changes."""
+    label = next(line for line in _run("sfdisk", "--dump", card).splitlines() if line.startswith("label-id: 0x"))
+    lines = _run("debugfs", "-R", "cat /etc/fstab", card.with_name("root-a.ext4")).splitlines()
+
+    assert [line.split()[0] for line in lines if " /boot/firmware " in line and line[0] != "#"] == [
+        f"PARTUUID={label.removeprefix('label-id: 0x')}-01"
+    ]
 
 
 def test_the_state_of_a_new_card_is_marked(card: Path) -> None:
