@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image pack-image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers tables notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers tables notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -36,11 +36,8 @@ test-system: $(READY)  ## of that, the package under a real systemd (a quarter o
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
-image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; mmdebstrap and qemu-user; half an hour)
-	image/build $(or $(BASE),debian)
-
-pack-image: $(VENV)/.image  ## IMAGE=…/speakerd-…-rpios.img: packed, with checksum, map of blocks and Imager's entry; URL=…
-	image/pack $(IMAGE) $(if $(URL),--url $(URL))
+image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; half an hour); BASE=rpios RPI_IMAGE_GEN=directory, URL=…
+	RPI_IMAGE_GEN='$(RPI_IMAGE_GEN)' URL='$(URL)' image/build $(or $(BASE),debian) $(PACKAGE)
 
 lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it
 	PATH="$(CURDIR)/$(BIN):$$PATH" image/rpios/lint $(RPI_IMAGE_GEN)
