@@ -37,7 +37,7 @@ test-package: $(READY)  ## both packages, built twice, judged, and installed in 
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
 image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; half an hour); BASE=rpios RPI_IMAGE_GEN=directory, URL=…
-	RPI_IMAGE_GEN='$(RPI_IMAGE_GEN)' URL='$(URL)' image/build $(or $(BASE),debian) $(PACKAGE)
+	image=$$(RPI_IMAGE_GEN='$(RPI_IMAGE_GEN)' image/build $(or $(BASE),debian) $(PACKAGE)) && image/pack "$$image" $(if $(URL),--url '$(URL)')
 
 lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it
 	PATH="$(CURDIR)/$(BIN):$$PATH" image/rpios/lint $(RPI_IMAGE_GEN)
