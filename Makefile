@@ -42,8 +42,8 @@ image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (
 lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it
 	PATH="$(CURDIR)/$(BIN):$$PATH" image/rpios/lint $(RPI_IMAGE_GEN)
 
-test-image: $(VENV)/.image  ## boots that card under QEMU, provisions it, cuts its power (QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1
-	PYTHON=$(PYTHON) scripts/prerequisites qemu-system-arm mtools genimage dosfstools e2fsprogs fdisk
+test-image: $(VENV)/.image  ## judges that card, boots it under QEMU, cuts its power (root; QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1, RPI_IMAGER=directory
+	PYTHON=$(PYTHON) scripts/prerequisites qemu-system-arm mtools genimage dosfstools e2fsprogs fdisk xz-utils bmap-tools openssh-client
 	$(BIN)/python -m pytest -o addopts= tests/system/test_rpios.py tests/system/test_card_papers.py $(if $(RPI_IMAGER),,--deselect tests/system/test_card_papers.py::test_imagers_own_schema_agrees)
 	$(BIN)/python -m tests.image --only '$(ONLY)' --cuts $(or $(CUTS),20) --seed $(or $(SEED),1)
 
