@@ -16,6 +16,12 @@ A_CARD = 3
 TAKING_IN = "until [ -d /run/speakerd-provision ]; do sleep 0.1; done"
 """Ends when the provisioning begins."""
 
+MUTE = """\
+cd /var/lib/speakerd
+if [ -e mute ] || [ -e mute-known ]; then cat mute; else echo not muted; fi
+"""
+"""What the disk says; where it has never said anything, the speaker is new."""
+
 SOON = "soon"
 
 PRESSES = f"""\
@@ -36,7 +42,7 @@ for count in itertools.count():
 class Promise:
     """What the mute may be after a power cut: what was told last, or, while it changes, either."""
 
-    words: set[str] = field(default_factory=lambda: {"new"})
+    words: set[str] = field(default_factory=lambda: {"not muted"})
 
     def told(self, line: str) -> None:
         """Take account of a line of the presses."""
@@ -93,7 +99,7 @@ async def _live(machine: Machine, promise: Promise, seconds: float) -> str:
 
 async def _checked(machine: Machine, promise: Promise) -> None:
     """See that the mute is what was promised."""
-    word = await machine.run("cat /var/lib/speakerd/mute 2>/dev/null || echo new")
+    word = await machine.run(MUTE)
     assert word in promise.words, f"the mute is {word!r}, and {sorted(promise.words)} was promised"
     promise.words = {word}
 

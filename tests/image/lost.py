@@ -60,6 +60,7 @@ async def a_card_without_a_state_keeps_nothing_and_is_muted(kitchen: Kitchen) ->
         assert card.read("speakerd-key.txt").decode().strip() == KEY
     assert "will be forgotten" in told, told
     assert source == "state", f"the state is kept in {source}"
+    assert "it keeps nothing" in report, report
     return report
 
 
