@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from speakerd import __version__
-from tests.image import budget, cuts, first, later, login, lost, papers, talk
+from tests.image import again, budget, cuts, first, later, login, lost, papers, talk
 from tests.image.kitchen import Kitchen
 
 IMAGE = Path(__file__).parents[2] / "dist" / "image" / f"speakerd-{__version__}-debian.img"
@@ -35,7 +35,7 @@ async def _play(arguments: argparse.Namespace) -> int:
     parts = arguments.only.split(",")
     scenes = [
         scene
-        for module in (papers, first, talk, later, lost, login, budget, cuts)
+        for module in (papers, first, talk, later, lost, login, budget, again, cuts)
         for scene in module.SCENES
         if any(part in _name(scene) for part in parts)
     ]
