@@ -161,9 +161,9 @@ def test_one_command_makes_the_card_and_its_papers(tmp_path: Path) -> None:
     assert "pkg:deb/debian/dpkg@1.22.21" in (tmp_path / "out" / "speakerd-7.8-rpios.cdx.json").read_text()
 
 
-def _build(base: str, package: Path, places: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _build(base: str, package: Path, places: dict[str, str]) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "RPI_IMAGE_GEN"}
-    command = [IMAGE / "build", base, package]
+    command: list[str | Path] = [IMAGE / "build", base, package]
     return subprocess.run(command, env=environment | places, capture_output=True, text=True, check=False)
 
 
