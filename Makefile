@@ -36,7 +36,7 @@ test-system: $(READY)  ## of that, the package under a real systemd (a quarter o
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
-image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; half an hour); BASE=rpios RPI_IMAGE_GEN=directory, URL=…
+image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; a quarter of an hour); BASE=rpios RPI_IMAGE_GEN=directory, URL=…
 	image=$$(RPI_IMAGE_GEN='$(RPI_IMAGE_GEN)' image/build $(or $(BASE),debian) $(PACKAGE)) && image/pack "$$image" $(if $(URL),--url '$(URL)')
 
 lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it

@@ -23,7 +23,7 @@ async def built_again_it_is_the_same(kitchen: Kitchen) -> str:
         ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=CHECKOUT, check=True, stdout=subprocess.PIPE
     ).stdout.decode()
     assert commit.strip() == told["Commit"], "the card is of another commit: run make image"
-    work = kitchen.card.file.with_name("again")
+    work = kitchen.card.file.with_name("again").resolve()
     cache = work / "cache" / "speakerd-image"
     cache.mkdir(parents=True)
     tar = told["System"].split()[1]
