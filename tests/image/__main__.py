@@ -35,7 +35,7 @@ async def _play(arguments: argparse.Namespace) -> int:
     parts = arguments.only.split(",")
     scenes = [
         scene
-        for module in (papers, first, talk, later, lost, login, budget, again, cuts)
+        for module in (papers, first, lost, talk, later, login, budget, again, cuts)
         for scene in module.SCENES
         if any(part in _name(scene) for part in parts)
     ]
