@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image pack-image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers tables notices lock clean
+.PHONY: help demo deb test test-clients test-faults test-vm test-system test-package image lint-image-rpios test-image test-soak soak fuzz check bench bench-room bench-peers tables notices lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -36,17 +36,14 @@ test-system: $(READY)  ## of that, the package under a real systemd (a quarter o
 test-package: $(READY)  ## both packages, built twice, judged, and installed in a Debian 13 (root; five minutes)
 	$(BIN)/python -m pytest -o addopts= tests/system/test_package.py
 
-image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; mmdebstrap and qemu-user; half an hour)
-	image/build $(or $(BASE),debian)
-
-pack-image: $(VENV)/.image  ## IMAGE=…/speakerd-…-rpios.img: packed, with checksum, map of blocks and Imager's entry; URL=…
-	image/pack $(IMAGE) $(if $(URL),--url $(URL))
+image: $(VENV)/.image  ## dist/image/speakerd-…-debian.img.xz, to be flashed (root, amd64; a quarter of an hour); BASE=rpios RPI_IMAGE_GEN=directory, URL=…
+	image=$$(RPI_IMAGE_GEN='$(RPI_IMAGE_GEN)' image/build $(or $(BASE),debian) $(PACKAGE)) && image/pack "$$image" $(if $(URL),--url '$(URL)')
 
 lint-image-rpios: $(VENV)/.image  ## judge what rpi-image-gen reads for BASE=rpios; RPI_IMAGE_GEN=directory of a copy of it
 	PATH="$(CURDIR)/$(BIN):$$PATH" image/rpios/lint $(RPI_IMAGE_GEN)
 
-test-image: $(VENV)/.image  ## boots that card under QEMU, provisions it, cuts its power (QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1
-	PYTHON=$(PYTHON) scripts/prerequisites qemu-system-arm mtools genimage dosfstools e2fsprogs fdisk
+test-image: $(VENV)/.image  ## judges that card, boots it under QEMU, cuts its power (root; QEMU, mtools; an hour); ONLY=name, CUTS=20, SEED=1, RPI_IMAGER=directory
+	PYTHON=$(PYTHON) scripts/prerequisites qemu-system-arm mtools genimage dosfstools e2fsprogs fdisk xz-utils bmap-tools openssh-client
 	$(BIN)/python -m pytest -o addopts= tests/system/test_rpios.py tests/system/test_card_papers.py $(if $(RPI_IMAGER),,--deselect tests/system/test_card_papers.py::test_imagers_own_schema_agrees)
 	$(BIN)/python -m tests.image --only '$(ONLY)' --cuts $(or $(CUTS),20) --seed $(or $(SEED),1)
 

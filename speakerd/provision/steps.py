@@ -166,7 +166,9 @@ class System:
     def _journal(self, *, keep: bool) -> None:
         text = "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n" if keep else "[Journal]\nStorage=volatile\n"
         self._write("etc/systemd/journald.conf.d/20-owner.conf", text)
-        self._run(["systemctl", "restart", "--no-block", "systemd-journald.service"], "")
+        # journald alone would keep what it has in memory until the next boot.
+        services = ["systemd-journald.service", "systemd-journal-flush.service"]
+        self._run(["systemctl", "restart", "--no-block", *services], "")
 
     def _read(self, name: str) -> str:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from speakerd import __version__
-from tests.image import cuts, first, later, talk
+from tests.image import again, budget, cuts, first, later, login, lost, papers, talk
 from tests.image.kitchen import Kitchen
 
 IMAGE = Path(__file__).parents[2] / "dist" / "image" / f"speakerd-{__version__}-debian.img"
@@ -35,7 +35,8 @@ async def _play(arguments: argparse.Namespace) -> int:
     parts = arguments.only.split(",")
     scenes = [
         scene
-        for scene in (*first.SCENES, *talk.SCENES, *later.SCENES, *cuts.SCENES)
+        for module in (papers, first, lost, talk, later, login, budget, again, cuts)
+        for scene in module.SCENES
         if any(part in _name(scene) for part in parts)
     ]
     arguments.output.mkdir(parents=True, exist_ok=True)

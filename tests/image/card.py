@@ -1,7 +1,9 @@
 """A card as somebody flashes it: a copy of the image, and what lies on its FAT partition."""
 
+import json
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 FAT_AT = 4 << 20
@@ -9,6 +11,24 @@ FAT_AT = 4 << 20
 
 SIZE = 4 << 30
 """As large as a small card, and a power of two, as the SD controller of raspi3b wants it."""
+
+
+PARTITIONS = ("boot", "root-a", "root-b", "state")
+"""What the partitions are, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition: where in the file it is, in bytes."""
+
+    start: int
+    size: int
+
+    def of(self, file: Path) -> bytes:
+        """Return what a file has there."""
+        with file.open("rb") as opened:
+            opened.seek(self.start)
+            return opened.read(self.size)
 
 
 class Card:
@@ -49,16 +69,38 @@ class Card:
             self._mtools("mcopy", f"::{name}", str(target))
             return target.read_bytes()
 
-    def octets_of_fat(self) -> bytes:
-        """Return all of the FAT partition, also what was deleted."""
-        with self.file.open("rb") as file:
-            file.seek(FAT_AT)
-            return file.read(512 << 20)
+    def rename(self, label: str) -> None:
+        """Give the FAT partition another name, as one does with a memory stick."""
+        self._mtools("mlabel", f"::{label}")
+
+    def octets(self, partition: str) -> bytes:
+        """Return all of a partition, also what was deleted."""
+        return parts(self.file)[partition].of(self.file)
+
+    def wipe(self, partition: str, octets: int | None = None) -> None:
+        """Write zeros over a partition, or over its beginning."""
+        part = parts(self.file)[partition]
+        with self.file.open("r+b") as file:
+            file.seek(part.start)
+            file.write(bytes(octets or part.size))
+
+    def drop(self, partition: str) -> None:
+        """Take a partition out of the table."""
+        subprocess.run(["sfdisk", "--quiet", "--delete", self.file, str(PARTITIONS.index(partition) + 1)], check=True)
 
     def _mtools(self, *words: str) -> str:
         program, *more = words
         command = [program, "-i", f"{self.file}@@{FAT_AT}", *more]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def parts(file: Path) -> dict[str, Part]:
+    """Return the partitions of a card, by what they are."""
+    told = subprocess.run(["sfdisk", "--json", file], check=True, stdout=subprocess.PIPE).stdout
+    table = json.loads(told)["partitiontable"]["partitions"]
+    return {
+        name: Part(found["start"] * 512, found["size"] * 512) for name, found in zip(PARTITIONS, table, strict=True)
+    }
 
 
 def image_copy(source: Path, target: Path) -> Path:

@@ -1,6 +1,9 @@
 """The scenes of the first boot."""
 
+import json
 import re
+
+from packageurl import PackageURL
 
 from tests.image.card import SIZE
 from tests.image.kitchen import HOSTNAME, KEY, NETWORK, PASSWORD, Kitchen, until_booted, until_ready
@@ -27,6 +30,7 @@ async def the_system_cannot_be_written_to(kitchen: Kitchen) -> str:
     assert status != 0, said
     assert "Read-only" in said, said
     assert "ro," in await machine.run("findmnt -no OPTIONS /boot/firmware")
+    assert await machine.run("stat -c %a /boot/firmware") == "700", "others may read the owner's files"
     kinds = await machine.run(
         "findmnt -no TARGET,FSTYPE / /etc /var /home /root /tmp || true; findmnt -rno TARGET,FSTYPE"
     )
@@ -51,6 +55,7 @@ async def the_machine_is_one_of_a_kind(kitchen: Kitchen) -> str:
     machine = await kitchen.running()
     identity = await machine.run("cat /etc/machine-id")
     assert re.fullmatch("[0-9a-f]{32}", identity), identity
+    kitchen.meet(identity)
     assert not (await machine.run("ls /etc/ssh | grep ssh_host || true")), "there are SSH keys"
     passwords = await machine.run("cut -d: -f1,2 /etc/shadow")
     assert all(line.partition(":")[2].startswith(("*", "!")) for line in passwords.splitlines()), passwords
@@ -94,6 +99,21 @@ async def the_owners_files_are_taken_in(kitchen: Kitchen) -> str:
     return await machine.run("cat /boot/firmware/speakerd-report.txt")
 
 
+async def the_list_of_its_parts_is_what_is_installed(kitchen: Kitchen) -> str:
+    """Find the same packages on the card and in its list, in the same versions, and nothing else in either."""
+    machine = await kitchen.running()
+    listed = json.loads(kitchen.image.with_suffix(".cdx.json").read_text())["components"]
+    urls = [PackageURL.from_string(one["purl"]) for one in listed]
+    debian = {(url.name, url.version, url.qualifiers["arch"]) for url in urls if url.type == "deb"}
+    installed = await machine.run("dpkg-query -W -f '${Package} ${Version} ${Architecture}\\n'")
+    assert {one for one in debian if one[2] != "source"} == {tuple(line.split()) for line in installed.splitlines()}
+    python = {f"{url.name}-{url.version}" for url in urls if url.type == "pypi"}
+    names = await machine.run("cd /usr/lib/speakerd/lib/python3*/site-packages; ls -d *.dist-info")
+    brought = {name.removesuffix(".dist-info").lower().replace("_", "-") for name in names.split()}
+    assert python == {name for name in brought if not name.startswith("speakerd-")}
+    return f"{len(installed.splitlines())} of Debian's packages, {len(python)} of Python's"
+
+
 async def how_long_it_took(kitchen: Kitchen) -> str:
     """Measure the boot."""
     machine = await kitchen.running()
@@ -107,7 +127,7 @@ async def no_secret_is_left_on_the_fat(kitchen: Kitchen) -> str:
     machine = await kitchen.running()
     await machine.power_off()
     await kitchen.switch_off()
-    octets = kitchen.card.octets_of_fat()
+    octets = kitchen.card.octets("boot")
     for secret in (KEY, PASSWORD):
         assert secret.encode() not in octets, f"{secret} is still there"
     assert "speakerd-key.txt" not in kitchen.card.names()
@@ -122,6 +142,7 @@ SCENES = (
     it_behaves_like_an_appliance,
     nothing_listens,
     the_owners_files_are_taken_in,
+    the_list_of_its_parts_is_what_is_installed,
     how_long_it_took,
     no_secret_is_left_on_the_fat,
 )

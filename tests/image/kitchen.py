@@ -48,6 +48,8 @@ class Kitchen:
     card: Card
     machine: Machine | None = None
     boots: int = 0
+    identities: set[str] = field(default_factory=set)
+    """Of the cards so far: machine ids, and keys for SSH."""
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @classmethod
@@ -72,12 +74,29 @@ class Kitchen:
         card.put("speakerd.yaml", SETTINGS.format(url=self.live.url.replace("127.0.0.1", HOST)))
         card.put("speakerd-key.txt", f"{KEY}\r\n")
 
-    async def boot(self, card: Card | None = None, board: Board = VIRT) -> Machine:
-        """Switch the machine on, with this card or with that of the scene before."""
+    @contextlib.asynccontextmanager
+    async def other_card(self, copied: Card | None = None) -> AsyncIterator[Card]:
+        """Take the card out for a scene with another: a copy, or one just flashed with the owner's files on it."""
+        await self.switch_off()
+        file = self.card.file.with_name("other.img")
+        card = copied.copied(file) if copied else Card.flashed(self.image, file)
+        if copied is None:
+            self.prepare(card)
+        try:
+            yield card
+        finally:
+            await self.switch_off()
+            card.file.unlink()
+
+    async def boot(
+        self, card: Card | None = None, board: Board = VIRT, *, kernel: Card | None = None, log: Path | None = None
+    ) -> Machine:
+        """Switch the machine on, with this card or with that of the scene before; see `Machine.on`."""
         await self.switch_off()
         self.boots += 1
         console = self.output / f"console-{self.boots:02}-{board.name}.txt"
-        self.machine = await self._stack.enter_async_context(Machine.on(board, card or self.card, console))
+        machine = Machine.on(board, card or self.card, console, kernel=kernel, log=log)
+        self.machine = await self._stack.enter_async_context(machine)
         return self.machine
 
     async def running(self) -> Machine:
@@ -86,6 +105,11 @@ class Kitchen:
             await until_ready(await self.boot())
         assert self.machine is not None
         return self.machine
+
+    def meet(self, identity: str) -> None:
+        """See that no card before had this identity."""
+        assert identity not in self.identities, f"two cards have {identity!r}"
+        self.identities.add(identity)
 
     async def switch_off(self) -> None:
         """Cut its power."""

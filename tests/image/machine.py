@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import re
+import socket
 import tempfile
 import time
 import uuid
@@ -24,7 +25,8 @@ WatchdogSec=300
 """
 """Emulated by a busy machine, the speaker takes minutes to start, and would be started anew for ever."""
 
-NET = "user,id=net"
+NET = "user,id=net,hostfwd=tcp:127.0.0.1:PORT-:22"
+"""The machine finds this one, and whoever connects to PORT here connects to its port for SSH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Board:
 
     name: str
     hardware: tuple[str, ...]
-    """How QEMU is told; CARD stands for the card's file, SHELL for the socket."""
+    """How QEMU is told; CARD stands for the card's file, DISK for it as a block device, SHELL for the socket."""
     console: str
     shell: str
     """The device in the guest on which our shell listens."""
@@ -42,6 +44,8 @@ class Board:
     """What makes that device fit for a shell."""
     words: tuple[str, ...] = ()
     """What its kernel is told besides."""
+    time: tuple[str, ...] = ("-accel", "tcg,thread=multi")
+    """How QEMU is told how its time goes: with that of this machine."""
 
 
 VIRT = Board(
@@ -49,7 +53,7 @@ VIRT = Board(
     # As much memory and as many processors as a Zero 2 W lets others have; without its speed.
     hardware=(
         "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512",
-        "-drive", "if=none,file=CARD,format=raw,id=card", "-device", "virtio-blk-pci,drive=card",
+        "-blockdev", "DISK", "-device", "virtio-blk-pci,drive=card", "-device", "i6300esb",
         "-netdev", NET, "-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci",
         "-serial", "file:CONSOLE",
         "-device", "virtio-serial-pci", "-chardev", "socket,id=shell,path=SHELL,server=on,wait=on",
@@ -57,6 +61,8 @@ VIRT = Board(
     ),
     console="ttyAMA0",
     shell="/dev/virtio-ports/shell",
+    # On a busy machine 15 s may pass until systemd feeds it first: the one scene that wants it loads its driver.
+    words=("modprobe.blacklist=i6300esb",),
 )  # fmt: skip
 
 PI3 = Board(
@@ -80,9 +86,10 @@ PI3 = Board(
 class Machine:
     """A machine that runs; the card is not changed but by it."""
 
-    def __init__(self, board: Board, process: asyncio.subprocess.Process, console: Path) -> None:
-        self.board = board
+    def __init__(self, process: asyncio.subprocess.Process, console: Path, ssh_port: int) -> None:
         self.console = console
+        self.ssh_port = ssh_port
+        """Where on this machine its port for SSH is."""
         self.began = time.monotonic()
         self._process = process
         self._is_up = False
@@ -91,14 +98,25 @@ class Machine:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def on(cls, board: Board, card: Card, console: Path) -> AsyncIterator["Machine"]:
-        """Switch a machine on with this card in it; leaving cuts its power, where it still runs."""
-        with tempfile.TemporaryDirectory() as directory:
-            command = _command(board, card, Path(directory), console)
+    async def on(
+        cls, board: Board, card: Card, console: Path, *, kernel: Card | None = None, log: Path | None = None
+    ) -> AsyncIterator["Machine"]:
+        """Switch a machine on with this card in it; leaving cuts its power, where it still runs.
+
+        Where the card has no kernel that could be read, ``kernel`` is one that has the same; to ``log`` goes all that
+        it writes to the card (see `writes`).
+        """
+        with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as free:
+            directory, port = Path(name), free.getsockname()[1]
+            places = {"CARD": str(card.file), "DISK": _disk(card, log), "SHELL": str(directory / "shell")}
+            places |= {"CONSOLE": str(console), "PORT": str(port)}
+            command = _command(board, kernel or card, directory)
+            command += [re.sub("|".join(places), lambda found: places[found[0]], word) for word in board.hardware]
+            free.close()
             process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-            machine = cls(board, process, console)
+            machine = cls(process, console, port)
             try:
-                machine._reader, machine._writer = await _connected(Path(directory) / "shell", process)
+                machine._reader, machine._writer = await _connected(directory / "shell", process)
                 yield machine
                 machine._writer.close()
             finally:
@@ -160,20 +178,28 @@ class Machine:
         await self._process.wait()
 
 
-def _command(board: Board, card: Card, directory: Path, console: Path) -> list[str]:
+def _disk(card: Card, log: Path | None) -> str:
+    """Return how QEMU is told to read and write the card, and to write down what it writes."""
+    if log is None:
+        return f"driver=file,filename={card.file},node-name=card"
+    log.write_bytes(b"")
+    logged = f"driver=blklogwrites,node-name=card,log.driver=file,log.filename={log}"
+    return f"{logged},file.driver=file,file.filename={card.file}"
+
+
+def _command(board: Board, card: Card, directory: Path) -> list[str]:
     """Return how QEMU is started with the card's own kernel, initramfs and command line."""
     kernel, initramfs = directory / "kernel", directory / "initramfs"
     kernel.write_bytes(card.read("a/kernel8.img"))
     initramfs.write_bytes(card.read("a/initramfs8"))
     words = [card.read("a/cmdline.txt").decode().strip().replace("console=tty1", f"console={board.console}")]
     words += ["systemd.show_status=yes", "systemd.wants=shell.service", *_credentials(board), *board.words]
-    command = ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-nodefaults", "-nographic", "-no-reboot"]
+    command = ["qemu-system-aarch64", *board.time, "-nodefaults", "-nographic", "-no-reboot"]
     command += ["-monitor", "none", "-kernel", str(kernel), "-initrd", str(initramfs), "-append", " ".join(words)]
     if board.dtb:
         (directory / "dtb").write_bytes(card.read(board.dtb))
         command += ["-dtb", str(directory / "dtb")]
-    places = {"CARD": str(card.file), "SHELL": str(directory / "shell"), "CONSOLE": str(console)}
-    return command + [re.sub("CARD|SHELL|CONSOLE", lambda found: places[found[0]], word) for word in board.hardware]
+    return command
 
 
 def _credentials(board: Board) -> list[str]:

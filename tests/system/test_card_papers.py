@@ -9,20 +9,18 @@ from pathlib import Path
 
 import jsonschema
 
-from tests.unit.test_card_papers import _run, _told, card
-
-__all__ = ["card"]
+from tests.card_papers import manifest, run, small_card
 
 HOW = "run: git clone https://github.com/raspberrypi/rpi-imager, and set RPI_IMAGER to where it is"
 
 
-def test_imagers_own_schema_agrees(card: Path) -> None:
+def test_imagers_own_schema_agrees(tmp_path: Path) -> None:
     """The entry is what the schema in Imager's repository asks for; RPI_IMAGER names a copy of that repository."""
     assert "RPI_IMAGER" in os.environ, HOW
     schema = Path(os.environ["RPI_IMAGER"]) / "doc" / "json-schema" / "os-list-schema.json"
 
     validator = jsonschema.Draft7Validator(json.loads(schema.read_text()))
-    told = _told(card)
+    told = manifest(small_card(tmp_path))
     assert [error.message for error in validator.iter_errors(told)] == []
     del told["os_list"][0]["extract_sha256"]
     assert list(validator.iter_errors(told))
@@ -42,7 +40,7 @@ def test_the_list_names_debians_and_pythons_packages(tmp_path: Path) -> None:
 
     first, second = tmp_path / "first.json", tmp_path / "second.json"
     for file in (first, second):
-        _run("sbom.py", tmp_path, file)
+        run("sbom.py", tmp_path, file)
 
     names = [component["purl"] for component in json.loads(first.read_text())["components"]]
     assert "pkg:deb/debian/dpkg@1.22.21?arch=arm64" in names

@@ -2,19 +2,11 @@
 
 import hashlib
 import json
-import lzma
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-EPOCH = "1795392000"
-"""2026-11-23, in seconds."""
+from tests.card_papers import manifest, small_card
 
 REQUIRED = {
     "name",
@@ -33,26 +25,12 @@ REQUIRED = {
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
     """Make a small file that stands for a card, and its packed form."""
-    image = tmp_path / "speakerd-1.2.3-rpios.img"
-    image.write_bytes(b"card" * 4096)
-    image.with_name(f"{image.name}.xz").write_bytes(lzma.compress(image.read_bytes()))
-    return image
-
-
-def _run(script: str, *words: str | Path) -> None:
-    command = [sys.executable, SCRIPTS / script, *words]
-    subprocess.run(command, check=True, env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH})
-
-
-def _told(card: Path) -> dict[str, Any]:
-    _run("imager.py", card, "--url", "https://example.org/cards/")
-    told: dict[str, Any] = json.loads(card.with_suffix(".rpi-imager-manifest").read_text())
-    return told
+    return small_card(tmp_path)
 
 
 def test_imager_is_told_all_that_it_asks_for(card: Path) -> None:
     """Sizes and sums are those of the card and of its packed form, so Imager does not refuse it after an hour."""
-    (system,) = _told(card)["os_list"]
+    (system,) = manifest(card)["os_list"]
     packed = card.with_name(f"{card.name}.xz").read_bytes()
 
     assert set(system) >= REQUIRED
@@ -66,7 +44,7 @@ def test_imager_is_told_all_that_it_asks_for(card: Path) -> None:
 
 def test_imager_offers_its_dialog(card: Path) -> None:
     """It asks for Wi-Fi and name, and writes the one file that the speaker reads on its first boot."""
-    (system,) = _told(card)["os_list"]
+    (system,) = manifest(card)["os_list"]
 
     assert system["init_format"] == "rpi-preseed"
 
@@ -76,7 +54,7 @@ def test_only_boards_that_start_are_offered(card: Path) -> None:
     of_debian = card.rename(card.with_name("speakerd-1.2.3-debian.img"))
     card.with_name(f"{card.name}.xz").rename(card.with_name(f"{of_debian.name}.xz"))
 
-    offered = json.dumps(_told(of_debian))
+    offered = json.dumps(manifest(of_debian))
     assert "pi4-64bit" in offered
     assert "pi5-64bit" not in offered
     assert "Zero 2" not in offered

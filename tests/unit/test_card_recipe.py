@@ -52,24 +52,6 @@ def test_scripts_are_well_formed(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)
 
 
-def test_the_state_covers_all_that_changes() -> None:
-    """Identity, keys, networks, settings, mute and homes are on the state partition."""
-    script = SCRIPTS[2].read_text()
-    assert 'covered="etc var home root"' in script
-    fstab = (IMAGE / "overlay/etc/fstab").read_text()
-    assert "umask=0077" in fstab
-    assert "ro," in fstab
-
-
-def test_the_mute_is_where_the_daemon_looks() -> None:
-    """A state that got lost is muted in the file that the daemon reads."""
-    script = SCRIPTS[2].read_text()
-    assert "mute=var/upper/lib/speakerd" in script
-    for name in ("mute", "mute-known"):
-        assert f'"$state/$mute/{name}"' in script
-    assert "StateDirectory=speakerd\n" in (CHECKOUT / "systemd/speakerd.service").read_text()
-
-
 def test_the_mixer_of_each_silent_codec_is_switched_on() -> None:
     """Boards with a WM8960 play and record: the rule is for their card, and both ways are open from end to end."""
     rule = (IMAGE / "overlay/usr/lib/udev/rules.d/91-speakerd-wm8960.rules").read_text()

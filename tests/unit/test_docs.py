@@ -125,7 +125,7 @@ def test_the_files_on_the_card_are_those() -> None:
 
     examples = {file.name for file in (CHECKOUT / "image" / "boot").iterdir()}
     assert told - examples == {SETTINGS, card.KEY, preseed.NAME, card.REPORT, "config.txt"}
-    assert "LABEL=BOOTFS" in (CHECKOUT / "image" / "overlay" / "etc" / "fstab").read_text()
+    assert "-n BOOTFS " in (CHECKOUT / "image" / "debian" / "card").read_text()
 
 
 def test_the_targets_exist() -> None:

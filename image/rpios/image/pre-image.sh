@@ -18,6 +18,8 @@ disk=$(uuid card | cut -c 1-8)
 mkdir -p "$root/state"
 echo "Made when this image was built; removed when the card has started." >"$root/state/as-flashed"
 
+sed -i "/^@BOOT@/s/@BOOT@/PARTUUID=$disk-01/" "$root/etc/fstab"
+
 # The firmware takes these from the FAT partition; nothing needs them twice.
 rm -f "$root"/boot/vmlinuz-* "$root"/boot/initrd.img-*
 
