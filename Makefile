@@ -67,7 +67,7 @@ bench: $(READY)  ## delays, CPU and memory beside a bare loop; prints a table, w
 bench-room: $(READY)  ## echo, interruptions and silence in four simulated kitchens: half an hour each (more than an hour in all)
 	$(BIN)/python -m bench.room $(ROOM)
 
-bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers.json (70 minutes, on a machine that rests)
+bench-peers: $(READY)  ## beside what people use today: a table, and bench-out/peers.json (65 minutes, on a machine that rests)
 	PYTHON=$(PYTHON) scripts/prerequisites portaudio19-dev
 	$(BIN)/python -m bench.peers $(PEERS)
 

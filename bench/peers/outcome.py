@@ -134,7 +134,7 @@ def _why_not(told: Told) -> str:
         return f"it ended, status {told['status']}"
     dials = {0: "does not connect", 1: "connected once"}.get(told["dials"], "connected several times")
     refused = f", to be refused: {told['refusal']}" if told["refusal"] else ""
-    return f"no: it runs and {dials}{refused}"
+    return f"it runs and {dials}{refused}"
 
 
 def is_void(told: Told) -> str:

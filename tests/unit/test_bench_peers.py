@@ -299,7 +299,7 @@ def test_the_table_shows_losses_too() -> None:
 @pytest.mark.parametrize(
     ("again", "status", "words"),
     [
-        (None, None, "1 of 3, 1.0 s; no: it runs and connected once, to be refused: 1008 not found"),
+        (None, None, "1 of 3, 1.0 s; it runs and connected once, to be refused: 1008 not found"),
         (None, 1, "1 of 3, 1.0 s; it ended, status 1"),
     ],
 )
