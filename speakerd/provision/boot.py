@@ -172,6 +172,13 @@ class Boot:
             file.unlink()
             settle(self._directory)
 
+    def make_room(self) -> None:
+        """Take back what a sweep that a power cut ended has filled: there may be a report to write."""
+        file = self._directory / ZEROS
+        if file.exists() and file.stat().st_size:
+            with self._writable(), contextlib.suppress(OSError):  # whoever needs the room tells that there is none
+                os.truncate(file, 0)
+
     def sweep(self, seconds: float) -> bool:
         """Overwrite the free space, where something was wiped: an editor may have left copies in it.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from speakerd.boards import firmware_lines
 from speakerd.errors import SettingsError, SpeakerdError
-from speakerd.host import card
+from speakerd.host import card, service
 from speakerd.host.card import KEY, REPORT
 from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
@@ -123,6 +123,7 @@ class Provision:
         if not self._boot.is_there:
             self._taken.mistakes.append(UNREADABLE)
             return self._taken
+        self._taken.attempt("the card", self._boot.make_room)
         if is_in_memory(self._root / STATE):
             self._taken.mistakes.append(FORGETFUL)
         for name, take in (
@@ -327,7 +328,10 @@ def main() -> int:
     tell(boot, taken, directory)
     for text in taken.done:
         print(text, flush=True)
-    for step in (partial(sweep, boot, taken), partial(start_again, taken, run)):
+    # What remains of the free space is nothing that the speaker waits for; where it starts once more, the next start
+    # ends it.
+    ready = partial(service.tell, "READY=1")
+    for step in (partial(start_again, taken, run), ready, partial(sweep, boot, taken)):
         said = str(taken)
         taken.attempt("the card", step)
         if str(taken) != said:

@@ -126,4 +126,5 @@ async def until_ready(machine: Machine) -> float:
 async def until_booted(machine: Machine) -> str:
     """Wait until nothing is left to start; return what systemd says of the whole: running, or degraded."""
     _, state = await machine.tried("systemctl is-system-running --wait")
+    await machine.run("while [ $(systemctl show -P SubState speakerd-provision) = running ]; do sleep 0.5; done")
     return state

@@ -1,10 +1,12 @@
 """A card that is read at boot, and the speaker that starts behind that: the real command, the real daemon."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from speakerd.provision.boot import ZEROS
 from speakerd.sound.notices import Notice, sound_of
 from tests.integration.household import household
 from tests.integration.manager import Manager
@@ -18,10 +20,18 @@ def boot(fat: Path, root: Path, run: Path) -> subprocess.CompletedProcess[str]:
         directory.mkdir(parents=True, exist_ok=True)
     (fat / "start4.elf").touch()
     (root / "etc/speakerd/speakerd.yaml").write_text("{}\n")
-    command = [sys.executable, "-I", "-m", "speakerd.provision", "--boot", str(fat), "--root", str(root)]
+    return subprocess.run(
+        command(fat, root), env=environment(fat, run), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def command(fat: Path, root: Path) -> list[str]:
+    return [sys.executable, "-I", "-m", "speakerd.provision", "--boot", str(fat), "--root", str(root)]
+
+
+def environment(fat: Path, run: Path) -> dict[str, str]:
     programs = stand_in(run.with_name("programs"), fat)
-    environment = {**os.environ, "RUNTIME_DIRECTORY": str(run), "PATH": f"{programs}:{os.environ['PATH']}"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return {**os.environ, "RUNTIME_DIRECTORY": str(run), "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 def stand_in(programs: Path, fat: Path) -> Path:
@@ -77,6 +87,26 @@ def test_a_card_with_a_board_starts_once_more(tmp_path: Path) -> None:
     assert "the speaker starts once more" in asked.partition("reboot\n")[2]
     assert "starts once more" not in boot(fat, root, run).stdout
     assert (tmp_path / "programs" / "asked").read_text() == asked
+
+
+def test_the_speaker_need_not_wait_for_the_free_space(tmp_path: Path) -> None:
+    """The service is ready before it overwrites that, here where nobody reads what it writes."""
+    fat, root, run = tmp_path / "fat", tmp_path / "root", tmp_path / "run"
+    boot(fat, root, run)
+    os.mkfifo(fat / ZEROS)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(30)
+        manager.bind(str(tmp_path / "notify"))
+        told = environment(fat, run) | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen(command(fat, root), env=told, stderr=subprocess.DEVNULL) as provision:
+            try:
+                assert manager.recv(100) == b"READY=1"
+                assert provision.poll() is None
+                (fat / ZEROS).read_bytes()
+                provision.wait(30)
+            finally:
+                provision.kill()
+    assert not (fat / ZEROS).exists()
 
 
 def test_an_empty_card_asks_for_a_key(tmp_path: Path) -> None:

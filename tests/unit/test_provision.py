@@ -487,6 +487,13 @@ def test_free_space_is_overwritten_at_the_next_boot_after_a_power_cut(card: Card
     assert not zeros.exists()
 
 
+def test_a_sweep_that_was_cut_off_leaves_room_for_the_report(card: Card) -> None:
+    """What it has filled is free again before anything is written, and the next attempt still follows."""
+    zeros = card.put(ZEROS, bytes(5000))
+    card.boots()
+    assert zeros.stat().st_size == 0
+
+
 def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> None:
     """The owner reads that it was not finished; a card without room is finished at once."""
     zeros = card.put(ZEROS, b"")
