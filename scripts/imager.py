@@ -1,4 +1,4 @@
-"""Write the entry by which Raspberry Pi Imager knows a card: `image/imager IMAGE [--url URL]`.
+"""Write the entry by which Raspberry Pi Imager knows a card: `scripts/imager.py IMAGE [--url URL]`.
 
 The image lies beside its packed form, IMAGE.xz. The entry is written beside them, as NAME.rpi-imager-manifest, with
 an icon. Imager opens such a file, and offers its own dialog for Wi-Fi and name, since the entry says who reads them.
@@ -31,7 +31,7 @@ BOARDS = {
 
 def main() -> int:
     """Return the exit status."""
-    parser = argparse.ArgumentParser(prog="image/imager", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", type=Path, metavar="IMAGE", help="speakerd-VERSION-BASE.img")
     parser.add_argument("--url", help="where IMAGE.xz and the icon can be had; they are where IMAGE is, without it")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Write what a card's system is made of: `image/sbom ROOT FILE`, with the directory of the system.
+"""Write what a card's system is made of: `scripts/sbom.py ROOT FILE`, with the directory of the system.
 
 debsbom reads Debian's packages from dpkg's own list. What the speaker's package brings along for itself stands in no
 such list, but in Python's; it is added beside them. The file is CycloneDX 1.6, as JSON, with SOURCE_DATE_EPOCH as its
@@ -28,12 +28,12 @@ PRIVATE = "usr/lib/speakerd/lib/python3*/site-packages"
 
 def main() -> int:
     """Return the exit status."""
-    parser = argparse.ArgumentParser(prog="image/sbom", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, metavar="ROOT")
     parser.add_argument("file", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     if not (arguments.root / "var/lib/dpkg/status").is_file():
-        print(f"image/sbom: {arguments.root} is no Debian system", file=sys.stderr)
+        print(f"scripts/sbom.py: {arguments.root} is no Debian system", file=sys.stderr)
         return 1
     arguments.file.write_text(written(made_of(arguments.root, _date())))
     return 0

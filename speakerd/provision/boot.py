@@ -5,7 +5,6 @@ import difflib
 import errno
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath, PurePosixPath
@@ -27,7 +26,7 @@ SECTOR = 512
 """Bytes that a card writes as a whole or not at all."""
 
 FILL = bytes(4 << 20)
-"""As much of the free space as is written before the time is looked at."""
+"""As much of the free space as is written at a time."""
 
 ALIKE = 0.75
 """How much two names have in common (difflib) when one of them is taken for a slip of the pen."""
@@ -179,40 +178,34 @@ class Boot:
             with self._writable(), contextlib.suppress(OSError):  # whoever needs the room tells that there is none
                 os.truncate(file, 0)
 
-    def sweep(self, seconds: float) -> bool:
+    def sweep(self) -> None:
         """Overwrite the free space, where something was wiped: an editor may have left copies in it.
-
-        Return whether the time was enough.
 
         Raises:
             OSError: it cannot be written.
         """
         file = self._directory / ZEROS
         if not file.exists():
-            return True
+            return
         with self._writable():
             try:
-                return self._fill(file, seconds)
+                self._fill(file)
             finally:
                 file.unlink()
                 settle(self._directory)
 
-    def _fill(self, file: Path, seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        # Each piece is on the card before the next begins: little of it is in memory, and the time is the card's.
+    def _fill(self, file: Path) -> None:
+        # Each piece is on the card before the next begins, so little of it is in memory.
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DSYNC)
         try:
             room = self._room()
             while room > 0:
-                if time.monotonic() >= end:
-                    return False
                 room -= os.write(handle, FILL[:room])
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EFBIG):
                 raise
         finally:
             os.close(handle)
-        return True
 
     def report(self, head: str, body: str) -> None:
         """Leave a report where any computer shows it; where only the head is new, nothing is written.

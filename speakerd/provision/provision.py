@@ -22,13 +22,16 @@ from speakerd.live.key import clean_key
 from speakerd.provision import hat, preseed
 from speakerd.provision.boot import COMPLAINT, Boot
 from speakerd.provision.steps import Run, System
-from speakerd.provision.whole import write
+from speakerd.provision.whole import settle, write
 from speakerd.set_up.store import Store
 from speakerd.settings import load
 from speakerd.sound.devices import Device, devices
 from speakerd.yaml_file import LOOKS_LIKE_A_KEY
 
 SETTINGS = "speakerd.yaml"
+
+NAMES = (preseed.NAME, SETTINGS, KEY)
+"""What an owner writes."""
 
 DROP_IN = "40-card.yaml"
 """Before what `speakerd setup` writes, so that what was said later, on the machine itself, wins."""
@@ -58,10 +61,6 @@ EXAMPLES = {
 
 STATE = "state"
 """Below the root: where the initramfs mounts what the card keeps."""
-
-SWEEP_S = 60
-"""How long overwriting the free space may take: some 400 MB, of which a card of speed class 10 writes 10 MB a second
-at least (https://www.sdcard.org/developers/sd-standard-overview/speed-class/)."""
 
 UNFORESEEN = "here the speaker came upon something that nobody foresaw; please report it"
 
@@ -116,6 +115,7 @@ class Provision:
         self._run = run
         self._root = root
         self._file = root / "etc" / "speakerd" / "speakerd.yaml"
+        self._drop_in = self._file.with_name(f"{self._file.name}.d") / DROP_IN
         self._taken = Taken()
 
     def take_in(self) -> Taken:
@@ -134,6 +134,7 @@ class Provision:
             self._taken.attempt(name, partial(self._take, name, take))
         self._taken.attempt("the card", self._tell_examples)
         self._taken.attempt("the card", self._tell_slips)
+        self._taken.attempt(SETTINGS, self._forget_settings)
         self._taken.attempt("panel.board", self._tell_firmware)
         return self._taken
 
@@ -198,14 +199,14 @@ class Provision:
                     )
 
     def _tell_slips(self) -> None:
-        read = [file for name in (preseed.NAME, SETTINGS, KEY, *EXAMPLES) for file in self._boot.find(name)]
+        read = [file for name in (*NAMES, *EXAMPLES) for file in self._boot.find(name)]
         keys = {name for name, file in self._boot.matching(LOOKS_LIKE_A_KEY).items() if file not in read}
         for name in sorted(keys):
             self._taken.mistakes.append(
                 f"{name}: what looks like an API key is in it, and nothing reads a file of this name; "
                 f"save it as {KEY}, and remove this one"
             )
-        for slip, meant in self._boot.slips((preseed.NAME, SETTINGS, KEY)).items():
+        for slip, meant in self._boot.slips(NAMES).items():
             if slip not in keys:
                 self._taken.mistakes.append(f"{slip}: nothing reads a file of this name; it may have to be {meant}")
 
@@ -228,10 +229,17 @@ class Provision:
         self._taken.done += told.unused
         return True
 
+    def _forget_settings(self) -> None:
+        """Let the settings count no more whose file was removed; one with a name much like it is a slip."""
+        drop_in = self._drop_in
+        if drop_in.exists() and not self._boot.find(SETTINGS) and SETTINGS not in self._boot.slips(NAMES).values():
+            drop_in.unlink()
+            settle(drop_in.parent)
+            self._taken.done.append(f"{SETTINGS} was removed, so what was set in it counts no more")
+
     def _take_settings(self, file: Path, text: str) -> bool:
         """Put the file in force; it stays where it is, to be changed again."""
-        drop_ins = self._file.with_name(f"{self._file.name}.d")
-        drop_in = drop_ins / DROP_IN
+        drop_in, drop_ins = self._drop_in, self._drop_in.parent
         if drop_in.exists() and drop_in.read_bytes() == text.encode():
             return False
         drop_ins.mkdir(parents=True, exist_ok=True)
@@ -353,18 +361,12 @@ def tell(boot: Boot, taken: Taken, directory: Path) -> None:
     tell_speaker(taken.mistakes, directory)
 
 
-def sweep(boot: Boot, taken: Taken, seconds: float = SWEEP_S) -> None:
-    """Overwrite the free space where something was wiped; tell where that is not all."""
+def sweep(boot: Boot, taken: Taken) -> None:
+    """Overwrite the free space where something was wiped; that this fails is a mistake like others."""
     try:
-        is_done = boot.sweep(seconds)
+        boot.sweep()
     except OSError as error:
         taken.mistakes.append(f"the card: its free space cannot be overwritten ({error.strerror}); use another card")
-        return
-    if not is_done:
-        taken.done.append(
-            f"the free space of the card could not be overwritten to its end in {seconds} s; "
-            "a copy that an editor left there may still be found"
-        )
 
 
 def start_again(taken: Taken, run: Run) -> None:

@@ -28,7 +28,10 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=20, metavar="N", help="how often the power is cut")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another one cuts at other moments")
     parser.add_argument("--output", type=Path, default=Path("image-out"), metavar="DIR", help="where everything goes")
-    return asyncio.run(_play(parser.parse_args()))
+    arguments = parser.parse_args()
+    if not arguments.image.exists():
+        parser.error(f"there is no {arguments.image}: make image BASE=debian builds it")
+    return asyncio.run(_play(arguments))
 
 
 async def _play(arguments: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ class Work:
         """Return it in one line."""
         return (
             f"{self.until_ready:.1f} until READY, "
-            f"{self.of_provisioning:.1f} of it to take the owner's files in, {self.of_speaker:.1f} for the speaker"
+            f"{self.of_provisioning:.1f} for the owner's files in all, {self.of_speaker:.1f} for the speaker"
         )
 
 

@@ -54,9 +54,9 @@ class Card:
             source.flush()
             self._mtools("mcopy", "-o", source.name, f"::{name}")
 
-    def make(self, directory: str) -> None:
-        """Make a directory on the FAT partition."""
-        self._mtools("mmd", f"::{directory}")
+    def delete(self, name: str) -> None:
+        """Delete a file of the FAT partition; what was in it stays, as on any computer."""
+        self._mtools("mdel", f"::{name}")
 
     def names(self, directory: str = "") -> list[str]:
         """Return what is in a directory of the FAT partition."""

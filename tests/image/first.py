@@ -7,6 +7,7 @@ from packageurl import PackageURL
 
 from tests.image.card import SIZE
 from tests.image.kitchen import HOSTNAME, KEY, NETWORK, PASSWORD, Kitchen, until_booted, until_ready
+from tests.image.neighbour import PORTS, neighbour_finds
 
 DHCP_PORTS = {"68", "546"}
 """Where an answer with an address comes in; nobody connects to these."""
@@ -73,19 +74,22 @@ async def it_behaves_like_an_appliance(kitchen: Kitchen) -> str:
     watchdog = await machine.run("systemctl show -P RuntimeWatchdogUSec")
     assert watchdog == "15s", watchdog
     assert not (await machine.run("ls /var/log/journal 2>/dev/null || true"))
-    journal = await machine.run("journalctl --disk-usage")
+    journal = await machine.run("journalctl -u systemd-journald -o cat | grep 'Runtime Journal'")
+    assert "max 16M" in journal, journal
     return f"watchdog {watchdog}; {journal}; memory {await machine.run('free -m | sed -n 2p')}"
 
 
 async def nothing_listens(kitchen: Kitchen) -> str:
-    """Whoever knocks, from the network or on the machine itself, finds no port open."""
+    """Whoever knocks finds no port open, and the kernel has none in its list."""
     machine = await kitchen.running()
     lines = (await machine.run("ss -H -ltnu")).splitlines()
     ports = [line.split()[4].rpartition(":")[2] for line in lines]
     assert not set(ports) - DHCP_PORTS, lines
     names = await machine.run("ss -H -lx | awk '{print $5}' | sort")
     assert "ssh" not in names, names
-    return f"{lines or 'nothing'}"
+    knocked = await neighbour_finds(machine)
+    assert not knocked, f"open for the neighbours: {knocked}"
+    return f"{lines or 'nothing'}; of {PORTS} ports none was open"
 
 
 async def the_owners_files_are_taken_in(kitchen: Kitchen) -> str:
@@ -96,7 +100,10 @@ async def the_owners_files_are_taken_in(kitchen: Kitchen) -> str:
     assert wireless == NETWORK, wireless
     assert "mock" in await machine.run("cat /etc/speakerd/speakerd.yaml.d/*.yaml /etc/speakerd/speakerd.yaml")
     assert await machine.run("systemd-creds decrypt /etc/credstore.encrypted/gemini-api-key -") == KEY
-    return await machine.run("cat /boot/firmware/speakerd-report.txt")
+    report = await machine.run("cat /boot/firmware/speakerd-report.txt")
+    for told in ("encrypted for this card", NETWORK, "speakerd.yaml are in force"):
+        assert told in report, f"{told} is not in {report}"
+    return report
 
 
 async def the_list_of_its_parts_is_what_is_installed(kitchen: Kitchen) -> str:
@@ -123,15 +130,17 @@ async def how_long_it_took(kitchen: Kitchen) -> str:
 
 
 async def no_secret_is_left_on_the_fat(kitchen: Kitchen) -> str:
-    """Key and Wi-Fi password are gone from the partition that any computer reads."""
+    """Key and Wi-Fi password are gone from the partition that any computer reads, and from its free space."""
     machine = await kitchen.running()
+    await until_booted(machine)
     await machine.power_off()
     await kitchen.switch_off()
     octets = kitchen.card.octets("boot")
     for secret in (KEY, PASSWORD):
         assert secret.encode() not in octets, f"{secret} is still there"
-    assert "speakerd-key.txt" not in kitchen.card.names()
-    return " ".join(kitchen.card.names())
+    names = kitchen.card.names()
+    assert not {"speakerd-key.txt", "rpi-preseed.toml", "zeros.tmp"} & set(names), names
+    return " ".join(names)
 
 
 SCENES = (

@@ -69,10 +69,12 @@ class Kitchen:
                 await kitchen.switch_off()
 
     def prepare(self, card: Card) -> None:
-        """Put on a card what an owner would."""
+        """Put on a card what an owner would, and delete a draft of it."""
         card.put("rpi-preseed.toml", PRESEED)
         card.put("speakerd.yaml", SETTINGS.format(url=self.live.url.replace("127.0.0.1", HOST)))
         card.put("speakerd-key.txt", f"{KEY}\r\n")
+        card.put("draft.txt", f"{KEY}\r\n{PASSWORD}\r\n")
+        card.delete("draft.txt")
 
     @contextlib.asynccontextmanager
     async def other_card(self, copied: Card | None = None) -> AsyncIterator[Card]:

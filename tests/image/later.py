@@ -74,8 +74,8 @@ async def mistakes_are_told_on_the_fat(kitchen: Kitchen) -> str:
 async def a_board_on_the_pins_starts_it_once_more(kitchen: Kitchen) -> str:
     """After the firmware was told of a board, the machine starts once more, and not again."""
     async with kitchen.other_card() as card:
-        card.make("overlays")  # this card's kernel has none; an owner may bring one
-        card.put(f"overlays/{OVERLAY}.dtbo", "an overlay by its name alone")
+        # This card's kernel has none; an owner may bring one.
+        card.put(f"a/overlays/{OVERLAY}.dtbo", "an overlay by its name alone")
         card.put("speakerd.yaml", "panel: {board: aiy-voice-hat, pin_factory: mock}")
         machine = await kitchen.boot(card)
         await machine.ended()

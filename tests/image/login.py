@@ -1,7 +1,6 @@
 """The scenes of an owner who wants to log in, which is what the dialog of Raspberry Pi Imager is for."""
 
 import asyncio
-import base64
 import os
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from tests.image.card import Card
 from tests.image.kitchen import HOSTNAME, Kitchen, until_booted, until_ready
 from tests.image.machine import Machine
+from tests.image.neighbour import PORTS, neighbour_finds
 
 USER, WORD = "cook", "salt and pepper"
 
@@ -44,31 +44,6 @@ enabled = true
 password_authentication = true
 """
 
-HOUSE, STRANGER = "192.0.2.1", "192.0.2.2"
-"""The machine, and another one in its network (RFC 5737)."""
-
-PORTS = 10000
-"""How many are knocked at; the kernel's own list has the others."""
-
-NEIGHBOUR = f"""\
-ip netns add street
-ip link add house type veth peer name door netns street
-ip address add {HOUSE}/24 dev house
-ip -n street address add {STRANGER}/24 dev door
-ip link set house up
-ip -n street link set door up
-"""
-"""Somebody in the same network, played by the machine itself, since QEMU's network has nobody else in it."""
-
-KNOCK = f"""\
-import socket
-for port in range(1, {PORTS + 1}):
-    with socket.socket() as door:
-        door.settimeout(10)
-        if not door.connect_ex(("{HOUSE}", port)):
-            print(port)
-"""
-
 
 async def who_asked_for_it_logs_in_with_a_key(kitchen: Kitchen) -> str:
     """Let the user of the dialog in, with their key, and nobody else; keep the journal, as they wanted."""
@@ -84,7 +59,7 @@ async def who_asked_for_it_logs_in_with_a_key(kitchen: Kitchen) -> str:
         for who, how in (("root", key), (USER, None)):
             status, refused = await _ssh(kitchen, who, "true", how)
             assert (status, "Permission denied (publickey)" in refused) == (255, True), f"{who}: {refused}"
-        knocked = await _neighbour_finds(machine)
+        knocked = await neighbour_finds(machine)
         assert knocked == ["22"], f"open for the neighbours: {knocked}"
         listening = await machine.run("ss -H -ltn | awk '{print $4}'")
         assert {line.rpartition(":")[2] for line in listening.splitlines()} == {"22"}, listening
@@ -141,14 +116,6 @@ async def _ssh(kitchen: Kitchen, who: str, command: str, key: Path | None) -> tu
     said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode().strip()
-
-
-async def _neighbour_finds(machine: Machine) -> list[str]:
-    """Return the ports on which somebody in the same network is answered."""
-    code = base64.b64encode(KNOCK.encode()).decode()
-    python = "/usr/lib/speakerd/bin/python3"
-    await machine.run(f"set -e; {NEIGHBOUR}")
-    return (await machine.run(f"base64 -d <<<{code} | ip netns exec street {python} -")).split()
 
 
 async def _identity(kitchen: Kitchen, machine: Machine) -> str:

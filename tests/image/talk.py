@@ -51,6 +51,7 @@ async def it_talks(kitchen: Kitchen) -> str:
     octets = sum(event.detail["bytes"] for event in kitchen.live.events if event.kind == "audio")
     said = await machine.run("journalctl -u speakerd -o cat -n 20")
     assert octets, f"the server heard nothing: {said}"
+    assert any(event.kind == "turn_complete" for event in kitchen.live.events), f"no answer came to its end: {said}"
     assert loud > 2400, f"{loud} samples were loud: {said}"
     took = time.monotonic() - began
     return f"the server heard {octets} octets; {loud / 24000:.1f} s of the answer sounded; {took:.0f} s"

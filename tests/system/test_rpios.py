@@ -156,6 +156,7 @@ def test_one_command_makes_the_card_and_its_papers(tmp_path: Path) -> None:
     assert {f"IGconf_speakerd_package={package}", "IGconf_image_name=speakerd-7.8-rpios"} <= set(words[8:])
     ends = ("img", "img.xz", "img.xz.sha256", "img.bmap", "cdx.json", "buildinfo", "rpi-imager-manifest", "svg")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {f"speakerd-7.8-rpios.{end}" for end in ends}
+    assert "rpi-image-gen: of no commit" in (tmp_path / "out" / "speakerd-7.8-rpios.buildinfo").read_text()
     entry = (tmp_path / "out" / "speakerd-7.8-rpios.rpi-imager-manifest").read_text()
     assert "https://example.org/cards/speakerd-7.8-rpios.img.xz" in entry
     assert "pkg:deb/debian/dpkg@1.22.21" in (tmp_path / "out" / "speakerd-7.8-rpios.cdx.json").read_text()

@@ -470,7 +470,7 @@ def test_free_space_is_overwritten_after_a_secret(card: Card) -> None:
     Provision(boot, card.root, card.run).take_in()
     zeros = card.fat / ZEROS
     with zeros.open("rb") as opened:
-        assert boot.sweep(60)
+        boot.sweep()
         assert opened.read() == bytes((5 << 20) + 1)
     assert not zeros.exists()
     card.boots()
@@ -482,7 +482,7 @@ def test_free_space_is_overwritten_at_the_next_boot_after_a_power_cut(card: Card
     zeros = card.put(ZEROS, b"from before")
     boot = Boot(card.fat, room=lambda: 3 - zeros.stat().st_size)
     with zeros.open("rb") as opened:
-        assert boot.sweep(60)
+        boot.sweep()
         assert opened.read() == bytes(3)
     assert not zeros.exists()
 
@@ -494,19 +494,28 @@ def test_a_sweep_that_was_cut_off_leaves_room_for_the_report(card: Card) -> None
     assert zeros.stat().st_size == 0
 
 
-def test_a_card_that_takes_its_time_does_not_hold_the_speaker_up(card: Card) -> None:
-    """The owner reads that it was not finished; a card without room is finished at once."""
+def test_a_card_without_room_has_no_free_space(card: Card) -> None:
+    """There is nothing to be overwritten, and nothing to be told."""
     zeros = card.put(ZEROS, b"")
-    boot = Boot(card.fat, room=lambda: 1 << 24)
     taken = Taken()
-    sweep(boot, taken, seconds=0)
-    assert "the free space of the card could not be overwritten to its end in 0 s" in str(taken)
-    assert not zeros.exists()
-    zeros.touch()
-    taken = Taken()
-    sweep(Boot(card.fat, full, lambda: 1 << 24), taken, seconds=60)
+    sweep(Boot(card.fat, full, lambda: 1 << 24), taken)
     assert taken == Taken()
     assert not zeros.exists()
+
+
+def test_settings_count_no_more_when_their_file_is_removed(card: Card) -> None:
+    """The report says so; where only its name has changed, they stay, for that is a slip."""
+    settings = card.root / "etc/speakerd/speakerd.yaml"
+    file = card.put("speakerd.yaml", "speaker: {volume: 20}")
+    card.boots()
+    slip = file.rename(file.with_name("speaker.yaml"))
+    (mistake,) = card.boots().mistakes
+    assert mistake.startswith("speaker.yaml: ")
+    assert load(settings).speaker.volume == 20
+    slip.unlink()
+    assert card.boots().done == ["speakerd.yaml was removed, so what was set in it counts no more"]
+    assert load(settings).speaker.volume != 20
+    assert card.boots() == Taken()
 
 
 @pytest.mark.parametrize(

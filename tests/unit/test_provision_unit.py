@@ -35,12 +35,18 @@ def test_it_runs_where_the_fat_cannot_be_mounted() -> None:
     assert values("Requires") == values("RequiresMountsFor") == values("BindsTo") == []
 
 
+def test_the_speaker_waits_until_the_files_are_taken_in() -> None:
+    """And only until then: overwriting the free space takes longer."""
+    assert values("Type") == ["notify"]
+    assert "speakerd.service" in values("Before")[0].split()
+
+
 @pytest.mark.parametrize(
     "setting",
     ["PrivateMounts", "PrivateTmp", "PrivateDevices", "ProtectSystem", "ProtectHome", "ProtectKernelTunables"],
 )
 def test_its_mounts_are_those_of_the_machine(setting: str) -> None:
-    """Each of these would give it mounts of its own, and it lets the machine's FAT be written for a moment."""
+    """Each of these would give it mounts of its own, and it lets the machine's FAT be written."""
     assert values(setting) == []
 
 
