@@ -1,5 +1,6 @@
 """The simulated hardware that scenes are played on."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ PROGRAMS = {"systemd-journald": "systemd", "systemd-journal-remote": "systemd-jo
 
 def pytest_sessionstart() -> None:
     """Refuse to begin where a program is missing: a scene that was left out proves nothing."""
+    # A shell that starts the tests in the background lets them ignore it, and all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     missing = [package for program, package in PROGRAMS.items() if not Path("/lib/systemd", program).exists()]
     if missing:
         command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
